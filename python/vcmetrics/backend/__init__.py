@@ -1,0 +1,1 @@
+"""Threads, instruction sets and devices."""

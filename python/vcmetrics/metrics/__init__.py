@@ -1,0 +1,1 @@
+"""The metrics: one registry row and one formula each."""

@@ -1,0 +1,1 @@
+"""Rule sets of the scorers: parameters and quirks, no formulas."""

@@ -1,0 +1,1 @@
+"""The meaning of every kernel and metric: NumPy only, slow and obvious."""

@@ -1,0 +1,1 @@
+"""Labelled results: tables, files, terminal."""

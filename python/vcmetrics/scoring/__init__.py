@@ -1,0 +1,1 @@
+"""Score a prediction: metrics, baselines, replicates, scales."""

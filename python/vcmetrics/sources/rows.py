@@ -1,0 +1,72 @@
+"""Cells × genes in compressed rows, left where they lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class ChunkedArray:
+    """A long 1-D array that lies in pieces inside one buffer (a mapped file, or a plain array).
+
+    ``offsets[k]`` is the byte where piece ``k`` begins in ``buffer``; the piece holds the elements
+    ``starts[k] … starts[k + 1] - 1`` of the whole. Pieces need not be aligned to ``dtype``.
+    """
+
+    buffer: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    dtype: np.dtype[np.generic]
+
+    @classmethod
+    def of(cls, array: NDArray[np.generic]) -> ChunkedArray:
+        """View a contiguous 1-D array as one piece; nothing is copied."""
+        flat = np.ascontiguousarray(array).reshape(-1)
+        return cls(
+            buffer=flat.view(np.uint8),
+            offsets=np.zeros(1, np.int64),
+            starts=np.array([0, flat.size], np.int64),
+            dtype=flat.dtype,
+        )
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A cells × genes matrix in compressed sparse rows.
+
+    ``indptr`` counts elements over all pieces. Inside a row the column numbers may come in any order
+    and repeat until :func:`vcmetrics.sources.canonical` has made them ascend strictly.
+    """
+
+    n_rows: int
+    n_cols: int
+    indptr: NDArray[np.int64]
+    indices: ChunkedArray
+    data: ChunkedArray
+
+    @property
+    def nnz(self) -> int:
+        """Stored values, explicit zeros included."""
+        return int(self.indptr[-1])
+
+    def args(self) -> tuple[object, ...]:
+        """The flat tuple that the compiled kernels take."""
+        return (
+            self.n_rows,
+            self.n_cols,
+            self.indptr,
+            self.indices.buffer,
+            self.indices.offsets,
+            self.indices.starts,
+            self.indices.dtype.str,
+            self.data.buffer,
+            self.data.offsets,
+            self.data.starts,
+            self.data.dtype.str,
+        )

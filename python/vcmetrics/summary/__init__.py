@@ -1,0 +1,1 @@
+"""One pass over the cells: groups × genes tables."""
