@@ -1,0 +1,50 @@
+"""Metrics for virtual-cell models, compiled.
+
+Names are loaded when they are first used, so that ``import vcmetrics`` costs milliseconds and pulls in
+neither pandas nor anndata.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vcmetrics._errors import DataError, DeviceError, VcmetricsWarning
+from vcmetrics._version import __version__
+
+if TYPE_CHECKING:
+    from vcmetrics import datasets
+    from vcmetrics.backend.config import show_config
+
+# public name -> (module, whether the name is a member of it or the module itself)
+_LAZY: dict[str, tuple[str, bool]] = {
+    "datasets": ("vcmetrics.datasets", False),
+    "show_config": ("vcmetrics.backend.config", True),
+}
+
+__all__ = [
+    "DataError",
+    "DeviceError",
+    "VcmetricsWarning",
+    "__version__",
+    "datasets",
+    "show_config",
+]
+
+
+if not TYPE_CHECKING:  # a checker that saw this would take every name for an object
+
+    def __getattr__(name: str) -> object:
+        if name not in _LAZY:
+            msg = f"module 'vcmetrics' has no attribute {name!r}"
+            raise AttributeError(msg)
+        from importlib import import_module
+
+        module, is_member = _LAZY[name]
+        found = import_module(module)
+        value = getattr(found, name) if is_member else found
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
