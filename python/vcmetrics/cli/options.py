@@ -1,0 +1,144 @@
+"""Options that several commands share, and how their text is read."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from vcmetrics._errors import DataError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+
+
+class Bytes(click.ParamType):
+    """A number of bytes: ``4GiB``, ``500MB``, ``2e9``."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read a number and a unit."""
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([kmgt]?i?)b?\s*", str(value).lower())
+        unit = match[2] if match else ""
+        if match is None or unit not in _UNITS:
+            self.fail(f"{value!r} is not a size; write for example 4GiB or 500MB", param, ctx)
+        try:
+            size = int(float(match[1]) * _UNITS[unit])
+        except ValueError:
+            self.fail(f"{value!r} is not a size; write for example 4GiB or 500MB", param, ctx)
+        if size < 1:
+            self.fail("a memory budget must be above zero", param, ctx)
+        return size
+
+
+class Setting(click.ParamType):
+    """``NAME=VALUE``; the value is read as JSON where it is JSON."""
+
+    name = "name=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Any]:
+        """Split at the first equals sign."""
+        if isinstance(value, tuple):
+            return value
+        key, sign, text = str(value).partition("=")
+        if not sign or not key.strip():
+            self.fail(f"{value!r} is not of the form NAME=VALUE", param, ctx)
+        try:
+            return key.strip(), json.loads(text)
+        except json.JSONDecodeError:
+            return key.strip(), text.strip()
+
+
+def read_target_map(text: str | None) -> dict[str, str | None] | None:
+    """Read ``--target-map``: ``none``, or a file label → gene.
+
+    ``none`` says that no perturbation has a target gene. A .json file holds one object (null: no gene); any
+    other file has two columns, comma- or tab-separated, label and gene (empty: no gene).
+    """
+    if text is None:
+        return None
+    if text == "none":
+        return {"*": None}
+    path = Path(text)
+    content = path.read_text(encoding="utf-8-sig")
+    if path.suffix == ".json":
+        return _map_from_json(path, content)
+    out: dict[str, str | None] = {}
+    delimiter = "\t" if "\t" in content.partition("\n")[0] else ","
+    for number, row in enumerate(csv.reader(content.splitlines(), delimiter=delimiter), 1):
+        if not row:
+            continue
+        if len(row) != 2:
+            msg = f"{path}: line {number} has {len(row)} columns; two are needed, label and gene"
+            raise DataError(msg)
+        label, gene = (cell.strip() for cell in row)
+        if (
+            number == 1
+            and label.lower() in ("label", "perturbation", "target")
+            and gene.lower() in ("gene", "target_gene")
+        ):
+            continue  # a header
+        out[label] = gene or None
+    return out
+
+
+def _map_from_json(path: Path, content: str) -> dict[str, str | None]:
+    try:
+        found = json.loads(content)
+    except json.JSONDecodeError as error:
+        msg = f"{path}: not JSON ({error}); one object label → gene is needed"
+        raise DataError(msg) from error
+    good = isinstance(found, dict) and all(v is None or isinstance(v, str) for v in found.values())
+    if not good:
+        msg = f"{path}: one object with text or null as values is needed, label → gene"
+        raise DataError(msg)
+    return dict(found)
+
+
+def split_names(text: Sequence[str]) -> list[str]:
+    """Names from repeated options, each of which may hold several, separated by commas."""
+    return [name.strip() for part in text for name in part.split(",") if name.strip()]
+
+
+def stack(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator, listed in the order given."""
+
+    def apply(function: F) -> F:
+        for decorate in reversed(decorators):
+            function = decorate(function)
+        return function
+
+    return apply
+
+
+label_options = stack(
+    click.option("--pert-col", metavar="COLUMN", help="Column of obs with the perturbation of each cell."),
+    click.option("--control", metavar="LABEL", help="Label of the control cells [default: the preset's]."),
+)
+split_options = stack(
+    click.option("--context-col", metavar="COLUMN", help="Score each context (cell line, donor) alone, then average."),
+    click.option("--batch-col", metavar="COLUMN", help="Take effects against the control of the same batch."),
+)
+layer_option = click.option("--layer", metavar="NAME", help="Read this layer instead of X.")
+machine_options = stack(
+    click.option(
+        "--threads", "n_threads", type=click.IntRange(min=1), help="Number of threads [default: the allowed CPUs]."
+    ),
+    click.option("--memory-budget", type=Bytes(), metavar="SIZE", help="Most memory to use, such as 4GiB."),
+    click.option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "cuda"]),
+        default="auto",
+        show_default=True,
+        help="Where to compute; 'auto' follows the data.",
+    ),
+)

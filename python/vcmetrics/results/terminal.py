@@ -1,0 +1,73 @@
+"""The final table, for people."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from vcmetrics.results.files import counts
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from vcmetrics.results.score_result import ScoreResult
+
+
+def shown(value: float | None) -> str:
+    """Four significant digits; a dash where there is nothing."""
+    if value is None:
+        return "–"
+    if math.isnan(value):
+        return "undefined"
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return f"{value:.4f}" if abs(value) < 100 else f"{value:.1f}"
+    return f"{value:.3e}"
+
+
+def seconds(value: float) -> str:
+    """A duration, to the digit that matters."""
+    return f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
+
+
+def timing_line(result: ScoreResult) -> str:
+    """Seconds by stage and in all."""
+    stages = {name: s for name, s in result.timings.items() if name != "total" and s >= 0.005}
+    total = result.timings.get("total", sum(result.timings.values()))
+    parts = ", ".join(f"{name} {seconds(s)}" for name, s in stages.items())
+    return f"{seconds(total)}" + (f" ({parts})" if parts else "")
+
+
+def print_score(result: ScoreResult, console: Console, *, title: str | None = None) -> None:
+    """Print metric, value, baseline, replicate, scaled, how many perturbations count and how many do not."""
+    from rich.table import Table
+
+    scaled, baseline, replicate = result.scaled_values, result.baseline_values, result.replicate_values
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="bold")
+    table.add_column("metric", overflow="fold")
+    table.add_column("", width=1)
+    table.add_column("value", justify="right")
+    if baseline or scaled:
+        table.add_column("baseline", justify="right")
+        table.add_column("replicate", justify="right")
+        table.add_column("scaled", justify="right")
+    table.add_column("counting", justify="right")
+    table.add_column("undefined", justify="right")
+    for metric, value in result.aggregate_values.items():
+        used, undefined = counts(result, metric)
+        arrow = {"higher": "↑", "lower": "↓"}.get(str(result.directions.get(metric, "")), "")
+        row = [metric, arrow, shown(value)]
+        if baseline or scaled:
+            row += [shown(values.get(metric)) for values in (baseline, replicate, scaled)]
+        row += ["–" if used is None else str(used), "–" if undefined is None else str(undefined)]
+        table.add_row(*row)
+    console.print(table)
+    for metric, reason in result.reasons.items():
+        console.print(f"{metric}: {reason}", style="yellow", markup=False, highlight=False)
+    if scaled:
+        overall = "undefined" if math.isnan(result.overall) else f"{result.overall:.4f}"
+        console.print(f"overall {overall}   (0 = baseline, 1 = replicate)", style="bold", highlight=False)
+    n = sum(len(c.perturbations) for c in result.contexts)
+    where = f" in {len(result.contexts)} contexts" if len(result.contexts) > 1 else ""
+    console.print(
+        f"{n} perturbations{where}, preset {result.preset}, {timing_line(result)}", style="dim", highlight=False
+    )
