@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vcmetrics._errors import DataError
 from vcmetrics.summary.de_table import DETable
+
+T = TypeVar("T")
+
+
+def no_rows(n: int) -> NDArray[np.float64]:
+    """``n`` values without a row, to be set where there is one: (n,) masked array of NaN."""
+    return np.ma.array(np.full(n, np.nan), mask=np.ones(n, np.bool_))
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,8 @@ class Pair:
 
     ``own`` is the index of each perturbation's own target gene, -1 where it has none. Metrics that need
     single cells call ``cells`` (see ``metrics/cells.py``); it is None when only summaries are at hand.
+    ``embeddings`` holds (prediction, reality). DE tables may list targets and genes in any order: metrics
+    align them by name.
     """
 
     perturbations: tuple[str, ...]
@@ -52,10 +62,30 @@ class Pair:
     own_de: tuple[str | None, ...] = ()
     cells: Callable[[], Any] | None = None
     embeddings: Mapping[str, tuple[Profiles, Profiles]] = field(default_factory=dict)
-    target_sum: float = 5e4
+    target_sum: float | None = 5e4  # library size that the profiles are scaled to; None where unknown
     bulk: bool = True  # profiles are logs of sums (False: means of logs)
+    # what several metrics share; never copied to a changed pair (init=False)
+    _memo: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def n(self) -> int:
         """Number of perturbations."""
         return len(self.perturbations)
+
+    def shared(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What ``make`` returns, computed once for this pair and kept under ``key``."""
+        if key not in self._memo:
+            self._memo[key] = make()
+        return cast("T", self._memo[key])
+
+    def profiles(self, embedding: str | None = None) -> tuple[Profiles, Profiles]:
+        """Prediction and reality, in this order; of an embedding where named."""
+        if embedding is not None:
+            if embedding not in self.embeddings:
+                msg = f"embedding {embedding!r} is not at hand (have: {', '.join(self.embeddings) or 'none'})"
+                raise DataError(msg)
+            return self.embeddings[embedding]
+        if self.pred is None or self.real is None:
+            msg = "this metric needs the profiles of both sides; score with expression data"
+            raise DataError(msg)
+        return self.pred, self.real

@@ -26,6 +26,10 @@ class DETable:
     p_value: NDArray[np.float64]
     p_adj: NDArray[np.float64]
     present: NDArray[np.bool_] | None = None
+    # missing (null) as opposed to NaN cells of a table read from a file: bits 1 lfc, 2 p_adj, 4 p_value
+    null: NDArray[np.uint8] | None = None
+    # place of each row inside its target's table where that is not the column order; breaks ties of ranked lists
+    position: NDArray[np.int64] | None = None
     # what pdex reports besides; None where the table came from a file
     target_mean: NDArray[np.float64] | None = None
     ref_mean: NDArray[np.float64] | None = None  # (genes,), or (targets, genes) in mode "all"

@@ -1,0 +1,205 @@
+"""One row a metric: what it is called, what it needs, how it is read, where it comes from.
+
+A row names one formula ``f(pair, **parameters)`` that returns ``(n_perturbations,)`` float64. NaN says
+*undefined*; a masked entry says *no row*: that perturbation is left out of the long table. Presets never
+carry formulas: they choose values for the parameters below.
+
+==================  =======================================================================================
+``alpha``           significance level of the DE members (0.05); strict ``<``
+``sort_by``         order of the ranked gene lists: ``abs_log2_fold_change`` | ``log2_fold_change`` |
+                    ``p_value`` | ``p_adj``
+``auc_floor``       what a predicted ``p_adj`` of 0 counts as: ``min_nonzero`` | ``clip`` | ``replace_zero`` |
+                    ``preserve``
+``single_precision``  round to float32 first (DE columns, profiles), as scorers on float32 tables do
+``exclude``         target genes left out of match ranks: ``panel`` | ``row`` | ``none``
+``ties``            ``midrank`` | ``position`` (``first``) | ``last`` | ``optimistic`` | ``pessimistic``
+``denominator``     of match ranks: ``n-1`` | ``n``
+``embedding``       score this embedding instead of the genes (match ranks)
+``gated``           judge only perturbations whose *reference* can be judged, and charge an undefined
+                    prediction there the worst value (see :class:`Gate`)
+==================  =======================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcmetrics._errors import DataError
+from vcmetrics.metrics.pair import Pair
+
+Values = NDArray[np.float64]
+Formula = Callable[..., Values]
+Need = Literal["profiles", "correction", "de", "cells"]
+
+# modules that register metrics, imported when the registry is first read
+_FAMILIES = (
+    "expression",
+    "discrimination",
+    "de_overlap",
+    "de_effect",
+    "de_curves",
+    "de_direction",
+)
+_ROWS: dict[str, MetricSpec] = {}
+_NAMES: dict[str, str] = {}
+_loaded = False
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far a fast path may lie from the reference: ``|fast - slow| <= atol + rtol * |slow|``."""
+
+    rtol: float
+    atol: float
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Which perturbations can be judged at all, decided by the reference alone.
+
+    Outside ``inside`` a value becomes NaN. Inside, a missing or non-finite value becomes ``worst``, and so
+    does every value whose prediction ``flat`` calls constant. A ``worst`` of None says that an undefined value
+    cannot occur there; it raises.
+    """
+
+    inside: Callable[[Pair, Mapping[str, Any]], NDArray[np.bool_]]
+    worst: float | None
+    text: str
+    flat: Callable[[Pair, Mapping[str, Any]], NDArray[np.bool_]] | None = None
+
+    def apply(self, values: Values, pair: Pair, parameters: Mapping[str, Any], name: str) -> Values:
+        """Return ``values`` with the gate and its fills applied."""
+        inside = self.inside(pair, parameters)
+        out = np.full(pair.n, np.nan)
+        given = np.where(np.ma.getmaskarray(values), np.nan, np.ma.getdata(values))
+        out[inside] = given[inside]
+        bad = inside & ~np.isfinite(out)
+        if self.flat is not None:
+            bad |= inside & self.flat(pair, parameters)
+        if bad.any():
+            if self.worst is None:
+                who = ", ".join(pair.perturbations[i] for i in np.flatnonzero(bad)[:5])
+                msg = f"{name} is undefined for {who}, where the reference can be judged; check the DE tables"
+                raise DataError(msg)
+            out[bad] = self.worst
+        return out
+
+
+@dataclass(frozen=True)
+class MetricSpec:
+    """A row of the registry.
+
+    ``definition`` is the formula on one line for people; ``chance`` the value of an uninformed prediction, None
+    where there is no such number. ``aggregate`` is ``mean`` or ``ratio_of_sums`` of ``numerator`` and
+    ``denominator``. ``defaults`` are the parameters that the formula takes.
+    """
+
+    name: str
+    family: str
+    needs: frozenset[Need]
+    better: Literal["higher", "lower", "none"]
+    best: float | None
+    chance: float | None
+    bounds: tuple[float, float]
+    definition: str
+    formula: Formula
+    reference: Formula
+    source: str
+    parity: Parity
+    aliases: tuple[str, ...] = ()
+    unit: str = "1"
+    aggregate: Literal["mean", "ratio_of_sums"] = "mean"
+    numerator: str | None = None
+    denominator: str | None = None
+    defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    gate: Gate | None = None
+    invariants: tuple[str, ...] = ("gene_order", "perturbation_order")
+
+    def parameters(self, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The formula's parameters: ``settings`` where they name one, else the defaults."""
+        settings = settings or {}
+        return {key: settings.get(key, value) for key, value in self.defaults.items()}
+
+    def evaluate(self, pair: Pair, settings: Mapping[str, Any] | None = None, *, slow: bool = False) -> Values:
+        """Values of all perturbations under ``settings``.
+
+        Parameters
+        ----------
+        pair
+            Prediction and reality; what ``needs`` lists must be there.
+        settings
+            Parameters by name, those of other metrics included (they are ignored); ``gated`` applies the gate.
+        slow
+            Take the reference in place of the formula.
+
+        Returns
+        -------
+        (n_perturbations,) float64, NaN where undefined, masked where there is no row.
+        """
+        chosen = self.parameters(settings)
+        values = (self.reference if slow else self.formula)(pair, **chosen)
+        if settings and settings.get("gated") and self.gate is not None:
+            values = self.gate.apply(values, pair, chosen, self.name)
+        return values
+
+
+def register(spec: MetricSpec) -> MetricSpec:
+    """Add a row; a name or alias that is taken raises."""
+    for name in (spec.name, *spec.aliases):
+        if _NAMES.get(name, spec.name) != spec.name:
+            msg = f"metric name {name!r} of {spec.name!r} is taken by {_NAMES[name]!r}"
+            raise ValueError(msg)
+        _NAMES[name] = spec.name
+    _ROWS[spec.name] = spec
+    return spec
+
+
+def _load() -> None:
+    global _loaded
+    if not _loaded:
+        for module in _FAMILIES:
+            import_module(f"vcmetrics.metrics.{module}")
+        _loaded = True
+
+
+def rows() -> Iterator[MetricSpec]:
+    """All rows, in the order of registration."""
+    _load()
+    yield from _ROWS.values()
+
+
+def list_metrics() -> list[str]:
+    """Names of all metrics, in the order of registration.
+
+    Examples
+    --------
+    >>> "pds_cosine" in list_metrics()
+    True
+    """
+    return [spec.name for spec in rows()]
+
+
+def get(name: str) -> MetricSpec:
+    """Row of a metric by its name or an alias.
+
+    Examples
+    --------
+    >>> get("discrimination_score_cosine").name
+    'pds_cosine'
+    """
+    _load()
+    if name not in _NAMES:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, _NAMES, n=3)
+        hint = f"did you mean {', '.join(near)}?" if near else "see list_metrics()"
+        msg = f"metric {name!r} is not known; {hint}"
+        raise ValueError(msg)
+    return _ROWS[_NAMES[name]]
