@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from golden_pairs import CELL_EVAL2, GOLDEN, cell_eval2_pair, results, tables
 
 from vcmetrics.metrics import aggregate
 from vcmetrics.metrics.registry import get, list_metrics
 
+GOLDEN = Path(__file__).parents[1] / "golden"
+CELL_EVAL2 = GOLDEN / "cell_eval2"
 V2 = {"gated": True, "exclude": "panel", "ties": "midrank", "denominator": "n-1", "auc_floor": "min_nonzero"}
 V1 = {"gated": False, "exclude": "row", "ties": "position", "denominator": "n", "auc_floor": "replace_zero"}
 RUNS = CELL_EVAL2 / "runs"
@@ -43,10 +46,10 @@ def compare(metric: str, got: np.ndarray, perturbations: tuple[str, ...], want: 
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
-def test_values_and_aggregates(case: tuple) -> None:
+def test_values_and_aggregates(case: tuple, golden: SimpleNamespace) -> None:
     run, folder, real, pred, settings, reading = case
-    pair = cell_eval2_pair(real, pred, tables(folder), **reading)
-    want = results(RUNS / run / "results.csv")
+    pair = golden.cell_eval2_pair(real, pred, golden.tables(folder), **reading)
+    want = golden.results(RUNS / run / "results.csv")
     values = {}
     for metric, rows in want.items():
         values[metric] = get(metric).evaluate(pair, settings)
@@ -66,10 +69,10 @@ def test_values_and_aggregates(case: tuple) -> None:
     np.testing.assert_allclose(ratio, float(agg["mean"]["expr_mse_unbiased_capped_norm"]), rtol=1e-12)
 
 
-def test_v1_values() -> None:
+def test_v1_values(golden: SimpleNamespace) -> None:
     run = RUNS / "a_noise.v1.pdex"
-    pair = cell_eval2_pair("a_real", "a_noise", tables(run), nan_lfc="keep")
-    want = results(run / "results.csv")
+    pair = golden.cell_eval2_pair("a_real", "a_noise", golden.tables(run), nan_lfc="keep")
+    want = golden.results(run / "results.csv")
     seen = 0
     for metric, rows in want.items():
         if "de" in get(metric).needs:
@@ -78,9 +81,9 @@ def test_v1_values() -> None:
     assert seen == 21
 
 
-def test_second_data_set() -> None:
+def test_second_data_set(golden: SimpleNamespace) -> None:
     folder = GOLDEN / "cell_eval" / "cell_eval2_0.20.0"
-    real, pred = tables(folder / "counts_vcc2026_de", "real_de.csv", "pred_vs_real_control_de.csv")
+    real, pred = golden.tables(folder / "counts_vcc2026_de", "real_de.csv", "pred_vs_real_control_de.csv")
     from vcmetrics.metrics.pair import Pair
 
     pair = Pair(
@@ -92,6 +95,6 @@ def test_second_data_set() -> None:
         own_de=tuple(p if p in set(real.genes) else None for p in real.targets),
     )
     for run in ("counts_vcc2026_pdex", "counts_v2_full_pdex"):
-        for metric, rows in results(folder / run / "results.csv").items():
+        for metric, rows in golden.results(folder / run / "results.csv").items():
             if "de" in get(metric).needs:
                 compare(metric, get(metric).evaluate(pair, V2), pair.perturbations, rows)

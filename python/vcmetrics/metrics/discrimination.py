@@ -111,7 +111,7 @@ def match_distances(query: Table, reference: Table, metric: Metric, left_out: ND
             return np.asarray((difference * difference).sum(axis=1))
 
         _settle(distance, near, direct)
-        return distance
+        return np.asarray(distance)
 
     norms = np.sqrt(square_query) * np.sqrt(square_reference)
     # where a norm is zero the distance is 1 exactly; NaN passes through
@@ -127,7 +127,7 @@ def match_distances(query: Table, reference: Table, metric: Metric, left_out: ND
         return np.asarray(np.clip(1.0 - cosine, 0.0, 2.0))
 
     _settle(distance, near & (norms != 0), angle)
-    return distance
+    return np.asarray(distance)
 
 
 def match_ranks(distance: Table, ties: Ties) -> Values:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from vcmetrics.metrics.pair import Pair, Profiles
 from vcmetrics.summary.de_reading import adjust, apply_reading_rules, read_de_table
@@ -83,3 +85,9 @@ def cell_eval2_pair(
 def tables(folder: Path, real: str = "de_real.parquet", pred: str = "de_pred.parquet") -> tuple[DETable, DETable]:
     """Both DE tables of a run."""
     return read_de_table(folder / real), read_de_table(folder / pred)
+
+
+@pytest.fixture(scope="session")
+def golden() -> SimpleNamespace:
+    """The builders above, for test modules."""
+    return SimpleNamespace(cell_eval2_pair=cell_eval2_pair, tables=tables, results=results)
