@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -91,3 +92,69 @@ def tables(folder: Path, real: str = "de_real.parquet", pred: str = "de_pred.par
 def golden() -> SimpleNamespace:
     """The builders above, for test modules."""
     return SimpleNamespace(cell_eval2_pair=cell_eval2_pair, tables=tables, results=results)
+
+
+def random_pair(seed: int, n: int, g: int, *, rough: bool = True) -> Pair:
+    """A pair full of ties, infinities, NaN, zeros, absent rows and missing cells; all sums of profiles are exact.
+
+    ``rough=False`` leaves complete tables of finite, different numbers.
+    """
+    rng = np.random.default_rng(seed)
+    eighths = rng.integers(-8, 9, (2, n + 1, g)) / 8.0
+    if n > 1 and rough:
+        eighths[:, 1] = eighths[:, 0]  # duplicates, which must tie
+    genes = np.array([f"g{k}" for k in rng.permutation(g)])  # neither sorted nor padded: g10 < g2
+    perturbations = tuple(f"p{k}" for k in range(n))
+    shared = eighths[1, n]
+    real, pred = (
+        Profiles(side[:n], shared, rng.uniform(0, 1, n), float(rng.uniform(0, 1))) for side in (eighths[1], eighths[0])
+    )
+    own = rng.integers(-1, g, n)
+    return Pair(
+        perturbations=perturbations,
+        genes=genes,
+        own=own,
+        real=real,
+        pred=pred,
+        de_real=_random_table(rng, perturbations, genes, rough),
+        de_pred=_random_table(rng, perturbations, genes, rough),
+        own_de=tuple(str(genes[k]) if k >= 0 else None for k in own),
+        target_sum=100.0,
+    )
+
+
+def _random_table(rng: np.random.Generator, perturbations: tuple[str, ...], genes: np.ndarray, rough: bool) -> DETable:
+    shape = (len(perturbations), genes.size)
+    if not rough:
+        p_adj = rng.uniform(0, 0.12, shape)
+        return DETable(perturbations, genes, rng.normal(size=shape), p_adj / 2, p_adj)
+    lfc = rng.choice([-np.inf, -2, -1, -0.5, 0, 0.5, 1, 2, np.inf, np.nan], shape, p=[0.05] + [0.1125] * 8 + [0.05])
+    p = rng.choice([0.0, 1e-12, 0.01, 0.02, 0.3, 1.0], shape)
+    p_adj = np.minimum(p * rng.choice([1.0, 2.0, 4.0], shape), 1.0)
+    kind = rng.integers(0, 3)
+    null = (rng.uniform(size=shape) < 0.05) * rng.choice([1, 2, 4], shape)
+    lfc[(null & 1) > 0] = np.nan
+    p_adj[(null & 2) > 0] = np.nan
+    p[(null & 4) > 0] = np.nan
+    keep = rng.permutation(genes.size)[: max(1, genes.size - kind)] if kind else np.arange(genes.size)
+    present = rng.uniform(size=shape) < 0.9
+    for values in (lfc, p, p_adj):
+        values[~present] = np.nan
+    null[~present] = 0
+    position = np.argsort(rng.uniform(size=shape), axis=1)
+    return DETable(
+        targets=perturbations[::-1] if kind == 2 else perturbations,
+        genes=genes[keep],
+        lfc=lfc[:, keep],
+        p_value=p[:, keep],
+        p_adj=p_adj[:, keep],
+        present=present[:, keep],
+        null=null[:, keep].astype(np.uint8),
+        position=position[:, keep] if kind == 1 else None,
+    )
+
+
+@pytest.fixture(scope="session")
+def make_pair() -> Callable[..., Pair]:
+    """Builder of random pairs."""
+    return random_pair

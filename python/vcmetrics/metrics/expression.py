@@ -197,7 +197,11 @@ def corrections(pair: Pair) -> tuple[Values, Values]:
 
 def genes_scored(pair: Pair) -> Values:
     """Number of genes without a perturbation's own target, (n_perturbations,)."""
-    return len(pair.genes) - (pair.own >= 0).astype(np.float64)
+    count = len(pair.genes) - (pair.own >= 0).astype(np.float64)
+    if (count == 0).any():
+        msg = f"the only gene, {pair.genes[0]}, is a perturbation's own target; no gene is left to compare"
+        raise DataError(msg)
+    return count
 
 
 def without_own(pair: Pair, table: Table) -> Table:

@@ -1,0 +1,118 @@
+"""What must hold whatever the data: order, scale and duplicates, as each registry row declares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from vcmetrics.metrics.pair import Pair, Profiles
+from vcmetrics.metrics.registry import MetricSpec, rows
+from vcmetrics.summary.de_table import DETable
+
+SUMMARY_METRICS = [spec for spec in rows() if "cells" not in spec.needs]
+LAWS = ("gene_order", "perturbation_order", "scale_homogeneous", "scale_invariant", "duplicate_rows_tie")
+
+
+def holding(law: str) -> list[MetricSpec]:
+    return [spec for spec in SUMMARY_METRICS if law in spec.invariants]
+
+
+def close(spec: MetricSpec, got: np.ndarray, want: np.ndarray) -> None:
+    np.testing.assert_array_equal(np.ma.getmaskarray(got), np.ma.getmaskarray(want), spec.name)
+    np.testing.assert_allclose(
+        np.ma.filled(got, 0.0), np.ma.filled(want, 0.0), rtol=1e-9, atol=1e-12, err_msg=spec.name
+    )
+
+
+def moved(side: Profiles, rows: np.ndarray, genes: np.ndarray) -> Profiles:
+    return replace(side, mean=side.mean[rows][:, genes], control=side.control[genes], correction=side.correction[rows])
+
+
+def moved_table(table: DETable, genes: np.ndarray) -> DETable:
+    fields = {
+        name: None if getattr(table, name) is None else getattr(table, name)[:, genes]
+        for name in ("lfc", "p_value", "p_adj", "present", "null", "position")
+    }
+    return replace(table, genes=table.genes[genes], **fields)
+
+
+def permuted(pair: Pair, rows: np.ndarray, genes: np.ndarray) -> Pair:
+    place = np.argsort(genes)
+    own = pair.own[rows]
+    n_tested = pair.de_real.genes.size
+    return replace(
+        pair,
+        perturbations=tuple(pair.perturbations[k] for k in rows),
+        genes=pair.genes[genes],
+        own=np.where(own >= 0, place[own], -1),
+        own_de=tuple(pair.own_de[k] for k in rows),
+        real=moved(pair.real, rows, genes),
+        pred=moved(pair.pred, rows, genes),
+        de_real=moved_table(pair.de_real, genes[genes < n_tested]),
+    )
+
+
+def scaled(pair: Pair, by: float, sides: tuple[str, ...]) -> Pair:
+    """Effects of ``sides`` times ``by``; the control stays at zero."""
+    zero = np.zeros(len(pair.genes))
+    out = {}
+    for name in ("real", "pred"):
+        side = getattr(pair, name)
+        out[name] = replace(side, mean=side.mean * (by if name in sides else 1.0), control=zero)
+    return replace(pair, **out)
+
+
+@pytest.mark.parametrize("rough", [False, True])
+@pytest.mark.parametrize("spec", holding("perturbation_order"), ids=lambda spec: spec.name)
+def test_perturbation_order(spec: MetricSpec, make_pair: Callable[..., Pair], rough: bool) -> None:
+    pair = make_pair(11, 7, 40, rough=rough)
+    rows = np.random.default_rng(0).permutation(pair.n)
+    other = permuted(pair, rows, np.arange(len(pair.genes)))
+    close(spec, spec.evaluate(other), spec.evaluate(pair)[rows])
+
+
+@pytest.mark.parametrize("spec", holding("gene_order"), ids=lambda spec: spec.name)
+def test_gene_order(spec: MetricSpec, make_pair: Callable[..., Pair]) -> None:
+    pair = make_pair(12, 7, 40, rough=False)
+    other = permuted(pair, np.arange(pair.n), np.random.default_rng(1).permutation(40))
+    close(spec, spec.evaluate(other), spec.evaluate(pair))
+
+
+@pytest.mark.parametrize("spec", holding("scale_homogeneous"), ids=lambda spec: spec.name)
+def test_errors_scale_with_the_data(spec: MetricSpec, make_pair: Callable[..., Pair]) -> None:
+    pair = make_pair(13, 5, 30)
+    power = 2 if "mse" in spec.name else 1
+    both = ("real", "pred")
+    close(spec, spec.evaluate(scaled(pair, 3.0, both)), spec.evaluate(scaled(pair, 1.0, both)) * 3.0**power)
+
+
+@pytest.mark.parametrize("spec", holding("scale_invariant"), ids=lambda spec: spec.name)
+def test_common_scale_changes_nothing(spec: MetricSpec, make_pair: Callable[..., Pair]) -> None:
+    pair = make_pair(14, 6, 30)
+    both = ("real", "pred")
+    want = spec.evaluate(scaled(pair, 1.0, both))
+    close(spec, spec.evaluate(scaled(pair, 0.125, both)), want)
+    if spec.name in ("pds_cosine", "delta_pearson"):
+        close(spec, spec.evaluate(scaled(pair, 4.0, ("pred",))), want)
+
+
+@pytest.mark.parametrize("spec", holding("duplicate_rows_tie"), ids=lambda spec: spec.name)
+def test_duplicates_share_their_rank(spec: MetricSpec, make_pair: Callable[..., Pair]) -> None:
+    rng = np.random.default_rng(15)
+    mean = rng.normal(size=(6, 500))
+    mean[3] = mean[1]
+    pair = make_pair(15, 6, 500)
+    pair = replace(
+        pair,
+        own=np.full(6, -1),
+        real=replace(pair.real, mean=mean, control=np.zeros(500)),
+        pred=replace(pair.pred, mean=mean + 1e-3 * rng.normal(size=mean.shape), control=np.zeros(500)),
+    )
+    np.testing.assert_array_equal(spec.evaluate(pair), [1, 0.9, 1, 0.9, 1, 1])
+
+
+def test_all_declared_laws_are_tested() -> None:
+    assert {law for spec in SUMMARY_METRICS for law in spec.invariants} == set(LAWS)

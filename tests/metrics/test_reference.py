@@ -1,0 +1,87 @@
+"""Every formula against its slow meaning, on pairs full of ties, infinities, NaN and missing cells."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vcmetrics.metrics.pair import Pair
+from vcmetrics.metrics.registry import MetricSpec, get, rows
+
+SUMMARY_METRICS = [spec for spec in rows() if "cells" not in spec.needs]
+# what presets may choose, beside the defaults
+CHOICES = {
+    "alpha": (0.05, 0.01),
+    "single_precision": (False, True),
+    "single_profiles": (False, True),
+    "exclude": ("panel", "row", "none"),
+    "ties": ("midrank", "position", "last", "optimistic", "pessimistic"),
+    "denominator": ("n-1", "n"),
+    "sort_by": ("abs_log2_fold_change", "log2_fold_change", "p_value", "p_adj"),
+    "auc_floor": ("min_nonzero", "clip", "replace_zero", "preserve"),
+}
+
+
+def agree(spec: MetricSpec, fast: np.ndarray, slow: np.ndarray, note: str) -> None:
+    np.testing.assert_array_equal(np.ma.getmaskarray(fast), np.ma.getmaskarray(slow), f"{spec.name} rows, {note}")
+    np.testing.assert_allclose(
+        np.ma.filled(fast, 0.0),
+        np.ma.filled(slow, 0.0),
+        rtol=spec.parity.rtol,
+        atol=spec.parity.atol,
+        err_msg=f"{spec.name}, {note}",
+    )
+
+
+@pytest.mark.parametrize("spec", SUMMARY_METRICS, ids=lambda spec: spec.name)
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**32), n=st.integers(1, 6), g=st.integers(1, 24))
+def test_formula_equals_reference(spec: MetricSpec, make_pair: Callable[..., Pair], seed: int, n: int, g: int) -> None:
+    pair = make_pair(seed, n, g)
+    if spec.defaults.get("exclude") == "panel" and np.unique(pair.own[pair.own >= 0]).size == g:
+        return  # refused: no gene is left (see test_discrimination)
+    if spec.name.startswith("expr_") and g == 1 and (pair.own >= 0).any():
+        return  # no gene is scored at all
+    chosen = [key for key in CHOICES if key in spec.defaults]
+    combinations = list(itertools.product(*(CHOICES[key] for key in chosen)))
+    picked = np.random.default_rng(seed).permutation(len(combinations))[:3]
+    for values in [tuple(spec.defaults[key] for key in chosen), *(combinations[k] for k in picked)]:
+        parameters = dict(zip(chosen, values, strict=True))
+        agree(spec, spec.evaluate(pair, parameters), spec.evaluate(pair, parameters, slow=True), str(parameters))
+
+
+@pytest.mark.parametrize("spec", SUMMARY_METRICS, ids=lambda spec: spec.name)
+def test_larger_pair(spec: MetricSpec, make_pair: Callable[..., Pair]) -> None:
+    for rough in (True, False):
+        pair = make_pair(7, 12, 90, rough=rough)
+        agree(spec, spec.evaluate(pair), spec.evaluate(pair, slow=True), f"rough={rough}")
+
+
+@pytest.mark.parametrize("spec", SUMMARY_METRICS, ids=lambda spec: spec.name)
+def test_bounds_and_inputs_left_alone(spec: MetricSpec, make_pair: Callable[..., Pair]) -> None:
+    pair = make_pair(3, 9, 60)
+    before = [np.array(a) for a in (pair.real.mean, pair.pred.mean, pair.de_real.p_adj, pair.de_pred.lfc)]
+    values = np.ma.compressed(spec.evaluate(pair))
+    values = values[~np.isnan(values)]
+    low, high = spec.bounds
+    assert ((values >= low - 1e-12) & (values <= high + 1e-12)).all()
+    after = (pair.real.mean, pair.pred.mean, pair.de_real.p_adj, pair.de_pred.lfc)
+    for old, new in zip(before, after, strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_gate_leaves_reference_decide(make_pair: Callable[..., Pair]) -> None:
+    pair = make_pair(5, 8, 60)
+    for spec in SUMMARY_METRICS:
+        if spec.gate is None:
+            continue
+        values = spec.evaluate(pair, {"gated": True})
+        inside = spec.gate.inside(pair, spec.parameters())
+        assert not np.ma.getmaskarray(values).any()
+        np.testing.assert_array_equal(np.isfinite(values), inside, spec.name)
+    assert get("delta_pearson").gate is not None
