@@ -18,7 +18,6 @@ SUMMARY_METRICS = [spec for spec in rows() if "cells" not in spec.needs]
 CHOICES = {
     "alpha": (0.05, 0.01),
     "single_precision": (False, True),
-    "single_profiles": (False, True),
     "exclude": ("panel", "row", "none"),
     "ties": ("midrank", "position", "last", "optimistic", "pessimistic"),
     "denominator": ("n-1", "n"),

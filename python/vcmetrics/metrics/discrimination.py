@@ -177,7 +177,7 @@ def discrimination_score(
     ties: Ties = "midrank",
     denominator: Literal["n-1", "n"] = "n-1",
     embedding: str | None = None,
-    single_profiles: bool = False,
+    single_precision: bool = False,
 ) -> Values:
     """Perturbation discrimination score: rank of the own observed effect among all, seen from the prediction.
 
@@ -195,7 +195,7 @@ def discrimination_score(
         ``n-1`` (worst 0, chance 0.5) or ``n`` (worst 1/n).
     embedding
         Take these coordinates in place of the genes; nothing is excluded there.
-    single_profiles
+    single_precision
         Round profiles and effects to float32 first.
 
     Returns
@@ -212,8 +212,8 @@ def discrimination_score(
     Three perturbations; the prediction of the first lies nearer to one other effect than to its own: 1 - 1/2 = 0.5.
     """
     distance = pair.shared(
-        ("match_distances", metric, exclude, embedding, single_profiles),
-        lambda: _panel_distances(pair, metric, exclude, embedding, single_profiles),
+        ("match_distances", metric, exclude, embedding, single_precision),
+        lambda: _panel_distances(pair, metric, exclude, embedding, single_precision),
     )
     rank = match_ranks(distance, ties)
     if denominator not in ("n-1", "n"):
@@ -270,7 +270,7 @@ for _metric in ("l1", "l2", "cosine"):
                     "ties": "midrank",
                     "denominator": "n-1",
                     "embedding": None,
-                    "single_profiles": False,
+                    "single_precision": False,
                 }
             ),
             invariants=("gene_order", "perturbation_order", "duplicate_rows_tie", "scale_invariant"),

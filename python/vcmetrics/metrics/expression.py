@@ -16,44 +16,44 @@ from vcmetrics.reference import expression as reference
 
 Table = NDArray[np.float64]
 
-_SINGLE = MappingProxyType({"single_profiles": False})
+_SINGLE = MappingProxyType({"single_precision": False})
 _CELL_EVAL = "cell-eval 0.8.2, pseudobulk metrics; cell-eval2 0.20.0, expression metrics"
 _UNBIASED = "cell-eval2 0.20.0, jackknife-corrected expression metrics"
 
 
-def rounded(values: Table, single_profiles: bool) -> Table:
+def rounded(values: Table, single_precision: bool) -> Table:
     """``values``, each rounded to float32 where asked for."""
-    return values.astype(np.float32).astype(np.float64) if single_profiles else values
+    return values.astype(np.float32).astype(np.float64) if single_precision else values
 
 
-def means(pair: Pair, single_profiles: bool) -> tuple[Table, Table]:
+def means(pair: Pair, single_precision: bool) -> tuple[Table, Table]:
     """Profiles of prediction and reality."""
     pred, real = pair.profiles()
-    return rounded(pred.mean, single_profiles), rounded(real.mean, single_profiles)
+    return rounded(pred.mean, single_precision), rounded(real.mean, single_precision)
 
 
-def effects(pair: Pair, single_profiles: bool, embedding: str | None = None) -> tuple[Table, Table]:
+def effects(pair: Pair, single_precision: bool, embedding: str | None = None) -> tuple[Table, Table]:
     """Perturbation minus control of prediction and reality, each against its own ``control``."""
 
     def effect(side: Profiles) -> Table:
-        control = rounded(side.control, single_profiles)
-        return rounded(rounded(side.mean, single_profiles) - control, single_profiles)
+        control = rounded(side.control, single_precision)
+        return rounded(rounded(side.mean, single_precision) - control, single_precision)
 
     def make() -> tuple[Table, Table]:
         pred, real = pair.profiles(embedding)
         return effect(pred), effect(real)
 
-    return pair.shared(("effects", single_profiles, embedding), make)
+    return pair.shared(("effects", single_precision, embedding), make)
 
 
-def expr_mae(pair: Pair, *, single_profiles: bool = False) -> Values:
+def expr_mae(pair: Pair, *, single_precision: bool = False) -> Values:
     """Mean absolute difference of the profiles over all genes.
 
     Parameters
     ----------
     pair
         Profiles of both sides, n_perturbations × n_genes.
-    single_profiles
+    single_precision
         Round the profiles to float32 first.
 
     Returns
@@ -64,18 +64,18 @@ def expr_mae(pair: Pair, *, single_profiles: bool = False) -> Values:
     --------
     Profiles (1, 2) and (2, 4): (|1-2| + |2-4|) / 2 = 1.5.
     """
-    pred, real = means(pair, single_profiles)
+    pred, real = means(pair, single_precision)
     return np.asarray(np.abs(pred - real).mean(axis=1))
 
 
-def expr_mse(pair: Pair, *, single_profiles: bool = False) -> Values:
+def expr_mse(pair: Pair, *, single_precision: bool = False) -> Values:
     """Mean squared difference of the profiles over all genes.
 
     Parameters
     ----------
     pair
         Profiles of both sides, n_perturbations × n_genes.
-    single_profiles
+    single_precision
         Round the profiles to float32 first.
 
     Returns
@@ -86,19 +86,19 @@ def expr_mse(pair: Pair, *, single_profiles: bool = False) -> Values:
     --------
     Profiles (1, 2) and (2, 4): (1 + 4) / 2 = 2.5.
     """
-    pred, real = means(pair, single_profiles)
+    pred, real = means(pair, single_precision)
     difference = pred - real
     return np.asarray((difference * difference).mean(axis=1))
 
 
-def delta_mae(pair: Pair, *, single_profiles: bool = False) -> Values:
+def delta_mae(pair: Pair, *, single_precision: bool = False) -> Values:
     """Mean absolute difference of the effects (perturbation minus control) over all genes.
 
     Parameters
     ----------
     pair
         Profiles of both sides with the controls that their effects are taken against.
-    single_profiles
+    single_precision
         Round profiles and effects to float32 first.
 
     Returns
@@ -109,18 +109,18 @@ def delta_mae(pair: Pair, *, single_profiles: bool = False) -> Values:
     --------
     Effects (1, 0) and (0, -1): (1 + 1) / 2 = 1.
     """
-    pred, real = effects(pair, single_profiles)
+    pred, real = effects(pair, single_precision)
     return np.asarray(np.abs(pred - real).mean(axis=1))
 
 
-def delta_mse(pair: Pair, *, single_profiles: bool = False) -> Values:
+def delta_mse(pair: Pair, *, single_precision: bool = False) -> Values:
     """Mean squared difference of the effects (perturbation minus control) over all genes.
 
     Parameters
     ----------
     pair
         Profiles of both sides with the controls that their effects are taken against.
-    single_profiles
+    single_precision
         Round profiles and effects to float32 first.
 
     Returns
@@ -131,19 +131,19 @@ def delta_mse(pair: Pair, *, single_profiles: bool = False) -> Values:
     --------
     Effects (2, 0) and (0, 0): (4 + 0) / 2 = 2.
     """
-    pred, real = effects(pair, single_profiles)
+    pred, real = effects(pair, single_precision)
     difference = pred - real
     return np.asarray((difference * difference).mean(axis=1))
 
 
-def delta_pearson(pair: Pair, *, single_profiles: bool = False) -> Values:
+def delta_pearson(pair: Pair, *, single_precision: bool = False) -> Values:
     """Pearson correlation of the effects over all genes, own target gene included.
 
     Parameters
     ----------
     pair
         Profiles of both sides with the controls that their effects are taken against.
-    single_profiles
+    single_precision
         Round profiles and effects to float32 first.
 
     Returns
@@ -154,7 +154,7 @@ def delta_pearson(pair: Pair, *, single_profiles: bool = False) -> Values:
     --------
     Effects (1, 2, 3) and (2, 4, 6) give 1; (1, 2, 3) and (3, 2, 1) give -1.
     """
-    pred, real = effects(pair, single_profiles)
+    pred, real = effects(pair, single_precision)
     if pair.n == 0 or pred.shape[1] < 2:
         return np.full(pair.n, np.nan)
     with np.errstate(invalid="ignore"):
@@ -175,14 +175,14 @@ def _varies(rows: Table) -> NDArray[np.bool_]:
 
 
 def _pearson_inside(pair: Pair, parameters: Mapping[str, Any]) -> NDArray[np.bool_]:
-    _, real = effects(pair, parameters["single_profiles"])
+    _, real = effects(pair, parameters["single_precision"])
     if real.shape[1] < 2:
         return np.zeros(pair.n, np.bool_)
     return np.asarray(np.isfinite(real).all(axis=1) & _varies(real))
 
 
 def _pearson_flat(pair: Pair, parameters: Mapping[str, Any]) -> NDArray[np.bool_]:
-    pred, _ = effects(pair, parameters["single_profiles"])
+    pred, _ = effects(pair, parameters["single_precision"])
     return np.asarray(pred.max(axis=1) == pred.min(axis=1))
 
 

@@ -10,8 +10,8 @@ carry formulas: they choose values for the parameters below.
                     ``p_value`` | ``p_adj``
 ``auc_floor``       what a predicted ``p_adj`` of 0 counts as: ``min_nonzero`` | ``clip`` | ``replace_zero`` |
                     ``preserve``
-``single_precision``  round the DE tables' columns to float32 first, as cell-eval does
-``single_profiles``   round profiles and effects to float32 first, as cell-eval does with float32 data
+``single_precision``  round to float32 first: the columns of DE tables (cell-eval always), profiles and their
+                      effects (cell-eval with data of that precision)
 ``exclude``         target genes left out of match ranks: ``panel`` | ``row`` | ``none``
 ``ties``            ``midrank`` | ``position`` (``first``) | ``last`` | ``optimistic`` | ``pessimistic``
 ``denominator``     of match ranks: ``n-1`` | ``n``

@@ -33,14 +33,14 @@ def discrimination_score(
     ties: str = "midrank",
     denominator: str = "n-1",
     embedding: str | None = None,
-    single_profiles: bool = False,
+    single_precision: bool = False,
 ) -> Values:
     """1 - rank of the own distance / (n - 1 or n)."""
     pred, real = pair.profiles(embedding)
     panel = {int(g) for g in pair.own if g >= 0}
     out = []
     for i in range(pair.n):
-        query = _effect(pred, i, single_profiles)
+        query = _effect(pred, i, single_precision)
         dropped: set[int] = set()
         if embedding is None and exclude == "panel":
             dropped = panel
@@ -49,7 +49,7 @@ def discrimination_score(
         genes = [g for g in range(len(query)) if g not in dropped]
         distances = []
         for j in range(pair.n):
-            candidate = _effect(real, j, single_profiles)
+            candidate = _effect(real, j, single_precision)
             distances.append(distance([query[g] for g in genes], [candidate[g] for g in genes], metric))
         own = distances[i]
         less = sum(d < own for d in distances)

@@ -12,8 +12,8 @@ from vcmetrics.metrics.pair import Pair, Profiles, no_rows
 Values = NDArray[np.float64]
 
 
-def _f32(x: float, single_profiles: bool) -> float:
-    return float(np.float32(x)) if single_profiles else float(x)
+def _f32(x: float, single_precision: bool) -> float:
+    return float(np.float32(x)) if single_precision else float(x)
 
 
 def _profile(side: Profiles, i: int, single: bool) -> list[float]:
@@ -25,42 +25,42 @@ def _effect(side: Profiles, i: int, single: bool) -> list[float]:
     return [_f32(x - c, single) for x, c in zip(_profile(side, i, single), control, strict=True)]
 
 
-def expr_mae(pair: Pair, *, single_profiles: bool = False) -> Values:
+def expr_mae(pair: Pair, *, single_precision: bool = False) -> Values:
     """Mean over genes of |prediction - reality|."""
     pred, real = pair.profiles()
     out = []
     for i in range(pair.n):
-        x, y = _profile(pred, i, single_profiles), _profile(real, i, single_profiles)
+        x, y = _profile(pred, i, single_precision), _profile(real, i, single_precision)
         out.append(math.fsum(abs(a - b) for a, b in zip(x, y, strict=True)) / len(x))
     return np.array(out, np.float64)
 
 
-def expr_mse(pair: Pair, *, single_profiles: bool = False) -> Values:
+def expr_mse(pair: Pair, *, single_precision: bool = False) -> Values:
     """Mean over genes of (prediction - reality)²."""
     pred, real = pair.profiles()
     out = []
     for i in range(pair.n):
-        x, y = _profile(pred, i, single_profiles), _profile(real, i, single_profiles)
+        x, y = _profile(pred, i, single_precision), _profile(real, i, single_precision)
         out.append(math.fsum((a - b) ** 2 for a, b in zip(x, y, strict=True)) / len(x))
     return np.array(out, np.float64)
 
 
-def delta_mae(pair: Pair, *, single_profiles: bool = False) -> Values:
+def delta_mae(pair: Pair, *, single_precision: bool = False) -> Values:
     """Mean over genes of |predicted effect - observed effect|."""
     pred, real = pair.profiles()
     out = []
     for i in range(pair.n):
-        x, y = _effect(pred, i, single_profiles), _effect(real, i, single_profiles)
+        x, y = _effect(pred, i, single_precision), _effect(real, i, single_precision)
         out.append(math.fsum(abs(a - b) for a, b in zip(x, y, strict=True)) / len(x))
     return np.array(out, np.float64)
 
 
-def delta_mse(pair: Pair, *, single_profiles: bool = False) -> Values:
+def delta_mse(pair: Pair, *, single_precision: bool = False) -> Values:
     """Mean over genes of (predicted effect - observed effect)²."""
     pred, real = pair.profiles()
     out = []
     for i in range(pair.n):
-        x, y = _effect(pred, i, single_profiles), _effect(real, i, single_profiles)
+        x, y = _effect(pred, i, single_precision), _effect(real, i, single_precision)
         out.append(math.fsum((a - b) ** 2 for a, b in zip(x, y, strict=True)) / len(x))
     return np.array(out, np.float64)
 
@@ -78,10 +78,10 @@ def pearson(x: list[float], y: list[float]) -> float:
     return max(-1.0, min(1.0, sxy / (math.sqrt(sxx) * math.sqrt(syy))))
 
 
-def delta_pearson(pair: Pair, *, single_profiles: bool = False) -> Values:
+def delta_pearson(pair: Pair, *, single_precision: bool = False) -> Values:
     """Pearson correlation of predicted and observed effects over genes."""
     pred, real = pair.profiles()
-    out = [pearson(_effect(pred, i, single_profiles), _effect(real, i, single_profiles)) for i in range(pair.n)]
+    out = [pearson(_effect(pred, i, single_precision), _effect(real, i, single_precision)) for i in range(pair.n)]
     return np.array(out, np.float64)
 
 

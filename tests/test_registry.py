@@ -1,0 +1,84 @@
+"""The registry is complete: every row can be computed, checked, read and found."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import numpy as np
+import pytest
+
+from vcmetrics.metrics.registry import MetricSpec, get, list_metrics, register, rows
+
+ROWS = list(rows())
+SECTIONS = ("Parameters", "Returns", "Examples")
+
+
+@pytest.mark.parametrize("spec", ROWS, ids=lambda spec: spec.name)
+def test_row_is_complete(spec: MetricSpec) -> None:
+    for section in SECTIONS:
+        assert re.search(rf"^ +{section}\n +-{{{len(section)}}}$", spec.formula.__doc__, re.M), section
+    assert spec.reference.__doc__
+    assert ".reference." in spec.reference.__module__
+    assert spec.reference is not spec.formula
+    assert len(spec.source) > 10
+    assert 0 <= spec.parity.rtol < 1e-4
+    assert 0 <= spec.parity.atol < 1e-4
+    assert spec.definition
+    assert spec.invariants
+    assert spec.needs
+    assert spec.needs <= {"profiles", "correction", "de", "cells"}
+    low, high = spec.bounds
+    assert low < high
+    if spec.better == "higher" and spec.best is not None:
+        assert spec.best == high
+    if spec.better == "lower":
+        assert spec.best == 0
+    if spec.chance is not None:
+        assert low <= spec.chance <= high
+    assert "\n" not in spec.definition
+
+
+@pytest.mark.parametrize("spec", ROWS, ids=lambda spec: spec.name)
+def test_formula_and_reference_take_the_defaults(spec: MetricSpec) -> None:
+    for function in (spec.formula, spec.reference):
+        taken = {name for name, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}
+        assert taken == set(spec.defaults), function
+
+
+@pytest.mark.parametrize("spec", ROWS, ids=lambda spec: spec.name)
+def test_ratio_names_its_parts(spec: MetricSpec) -> None:
+    parts = (spec.numerator, spec.denominator)
+    if spec.aggregate == "mean":
+        assert parts == (None, None)
+    else:
+        assert all(part in list_metrics() for part in parts)
+
+
+def test_names_are_found() -> None:
+    assert get("discrimination_score_cosine") is get("pds_cosine")
+    assert get("overlap_at_N").name == "de_wilcoxon_overlap"
+    assert get("lfc_nmae").name == "de_wilcoxon_lfc_nmae"
+    for spec in ROWS:
+        for name in (spec.name, *spec.aliases):
+            assert get(name) is spec
+    with pytest.raises(ValueError, match="'pds_cosin' is not known; did you mean pds_cosine"):
+        get("pds_cosin")
+    with pytest.raises(ValueError, match="'#' is not known; see list_metrics"):
+        get("#")
+
+
+def test_names_are_taken_once() -> None:
+    from dataclasses import replace
+
+    before = list_metrics()
+    with pytest.raises(ValueError, match="'mae' of 'other' is taken by 'expr_mae'"):
+        register(replace(get("expr_mae"), name="other"))
+    assert list_metrics() == before
+
+
+def test_every_family_of_cell_eval2_is_here() -> None:
+    of_tables = [spec for spec in ROWS if "cells" not in spec.needs]
+    assert len([s for s in of_tables if s.name.startswith("de_wilcoxon_")]) == 41
+    assert len([s for s in of_tables if "profiles" in s.needs]) == 13
+    assert not any(np.isnan(spec.bounds).any() for spec in ROWS)
