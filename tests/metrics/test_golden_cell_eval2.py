@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from vcmetrics.metrics import aggregate
+from vcmetrics.metrics.pair import Profiles
 from vcmetrics.metrics.registry import get, list_metrics
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -31,6 +34,10 @@ CASES = [
     ("a_noise.vcc2026.scanpy", RUNS / "a_noise.vcc2026.scanpy", "a_real", "a_noise", V2, {}),
     ("a_noise.v2.scanpy", RUNS / "a_noise.vcc2026.scanpy", "a_real", "a_noise", V2, {}),
     ("a_noise.v2.gpudge-arith", CELL_EVAL2 / "gpudge_arith", "a_real", "a_noise", V2, {}),
+    ("a_noise.v2+pred-control.pdex", A_NOISE, "a_real", "a_noise", V2, {}),  # the same control cells on both sides
+    ("a_equal.vcc2026.pdex", A_NOISE, "a_real", "a_real", V2, {"pred_table": "de_real.parquet"}),
+    ("a_equal.v2.pdex", A_NOISE, "a_real", "a_real", V2, {"pred_table": "de_real.parquet"}),
+    ("b_equal.vcc2026.pdex", RUNS / "b_edge.v2.pdex", "b_real", "b_real", V2, {"pred_table": "de_real.parquet"}),
     ("a_constant.vcc2026.pdex", A_CONSTANT, "a_real", "a_constant", V2, {}),
     ("a_constant.v2.pdex", A_CONSTANT, "a_real", "a_constant", V2, {}),
     ("b_edge.v2.pdex", RUNS / "b_edge.v2.pdex", "b_real", "b_edge", V2, {}),
@@ -48,7 +55,9 @@ def compare(metric: str, got: np.ndarray, perturbations: tuple[str, ...], want: 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
 def test_values_and_aggregates(case: tuple, golden: SimpleNamespace) -> None:
     run, folder, real, pred, settings, reading = case
-    pair = golden.cell_eval2_pair(real, pred, golden.tables(folder), **reading)
+    reading = dict(reading)
+    both = golden.tables(folder, pred=reading.pop("pred_table", "de_pred.parquet"))
+    pair = golden.cell_eval2_pair(real, pred, both, **reading)
     want = golden.results(RUNS / run / "results.csv")
     values = {}
     for metric, rows in want.items():
@@ -98,3 +107,25 @@ def test_second_data_set(golden: SimpleNamespace) -> None:
         for metric, rows in golden.results(folder / run / "results.csv").items():
             if "de" in get(metric).needs:
                 compare(metric, get(metric).evaluate(pair, V2), pair.perturbations, rows)
+
+
+@pytest.mark.parametrize("data", ["noise", "constant", "loud"])
+def test_profiles_of_single_precision(data: str, golden: SimpleNamespace) -> None:
+    # the CUDA route rounds profiles to float32 and nothing else
+    want = json.loads((CELL_EVAL2 / "internals" / "float32_profile_metrics.json").read_text())[data]
+    pair = golden.cell_eval2_pair("a_real", f"a_{data}", None)
+
+    def rounded(side: Profiles) -> Profiles:
+        mean, control = (np.float64(np.float32(x)) for x in (side.mean, side.control))
+        return replace(side, mean=mean, control=control)
+
+    pair = replace(pair, real=rounded(pair.real), pred=rounded(pair.pred))
+    values = {}
+    for metric, rows in want.items():
+        if isinstance(rows, dict):
+            values[metric] = get(metric).evaluate(pair, V2)
+            compare(metric, values[metric], pair.perturbations, rows)
+    for metric, value in want.items():
+        if not isinstance(value, dict):
+            got, _ = aggregate.aggregate(values, metric)
+            np.testing.assert_allclose(got, value, rtol=1e-12)
