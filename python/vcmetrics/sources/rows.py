@@ -35,6 +35,19 @@ class ChunkedArray:
     def __len__(self) -> int:
         return int(self.starts[-1])
 
+    def read(self, start: int, stop: int) -> NDArray[np.generic]:
+        """Copy of the elements ``start`` … ``stop - 1``."""
+        out = np.empty(stop - start, self.dtype)
+        size = self.dtype.itemsize
+        piece = int(np.searchsorted(self.starts, start, side="right")) - 1
+        at = start
+        while at < stop:
+            end = min(stop, int(self.starts[piece + 1]))
+            byte = int(self.offsets[piece]) + (at - int(self.starts[piece])) * size
+            out[at - start : end - start] = self.buffer[byte : byte + (end - at) * size].view(self.dtype)
+            at, piece = end, piece + 1
+        return out
+
 
 @dataclass(frozen=True)
 class Rows:
