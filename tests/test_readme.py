@@ -1,0 +1,98 @@
+"""The README's commands and tables are true. ``python tests/test_readme.py`` rewrites the tables."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from vcmetrics.cli import entry
+from vcmetrics.metrics import registry
+from vcmetrics.presets.preset import get_preset, list_presets
+
+README = Path(__file__).parents[1] / "README.md"
+ARROWS = {"higher": "↑", "lower": "↓", "none": "–"}
+
+
+def cell(text):
+    return " ".join(str(text).split()).replace("|", r"\|")
+
+
+def table(header, rows):
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cell(item) for item in line) + " |" for line in lines)
+
+
+def preset_table():
+    rows = []
+    for name in list_presets():
+        preset = get_preset(name)
+        profiles = ", ".join(
+            f"**{key}** ({len(members)})" if key == preset.default_profile else f"{key} ({len(members)})"
+            for key, members in preset.profiles.items()
+        )
+        rows.append([f"`{name}`", preset.title, preset.source, profiles])
+    return table(["preset", "what", "reproduces", "profiles (metrics); the default is bold"], rows)
+
+
+def metric_table():
+    rows = [
+        [f"`{spec.name}`", ARROWS[spec.better], spec.definition, ", ".join(f"`{name}`" for name in spec.aliases) or "–"]
+        for spec in registry.rows()
+    ]
+    return table(["metric", "", "definition", "other names"], rows)
+
+
+TABLES = {"presets": preset_table, "metrics": metric_table}
+
+
+def block(name, text):
+    match = re.search(rf"(<!-- {name}:[^\n]*-->\n)(.*?)(<!-- end {name} -->)", text, re.DOTALL)
+    assert match, f"README.md has no block {name!r}"
+    return match
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_table_is_current(name):
+    found = block(name, README.read_text("utf-8"))[2]
+    assert found.strip() == TABLES[name]().strip(), "run: python tests/test_readme.py"
+
+
+def test_two_commands_from_a_fresh_clone():
+    text = README.read_text("utf-8")
+    assert re.findall(r"^pip install .*$", text, re.MULTILINE) == [
+        "pip install . && vcmetrics demo",
+        "pip install '.[test]' && pytest",
+    ]
+
+
+def test_commands_parse():
+    """Every `vcmetrics …` line in a shell block is a command with options that exist."""
+    for shell in re.findall(r"```sh\n(.*?)```", README.read_text("utf-8"), re.DOTALL):
+        for line in shell.splitlines():
+            for part in line.split("&&"):
+                words = shlex.split(part)
+                if words[:1] == ["vcmetrics"]:
+                    command = entry.cli.get_command(click.Context(entry.cli), words[1])
+                    command.make_context(words[1], words[2:])
+
+
+def test_named_options_exist():
+    text = README.read_text("utf-8")
+    options = {
+        option
+        for name in entry.COMMANDS
+        for parameter in entry.cli.get_command(click.Context(entry.cli), name).params
+        for option in parameter.opts
+    }
+    named = set(re.findall(r"`(--[a-z-]+)", text)) | set(re.findall(r"`vcmetrics \w+ (--[a-z-]+)", text))
+    assert named - {"--help"} <= options
+
+
+if __name__ == "__main__":
+    content = README.read_text("utf-8")
+    for key, make in TABLES.items():
+        match = block(key, content)
+        content = content[: match.start(2)] + make() + "\n" + content[match.end(2) :]
+    README.write_text(content, "utf-8")
