@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vcmetrics.results.score_result import ContextResult, ScoreResult
 
 STATISTICS = ("count", "null_count", "mean", "std", "min", "max", "median")
+WIDE_STATISTICS = ("count", "null_count", "mean", "std", "min", "25%", "50%", "75%", "max")
 
 
 def number(value: float) -> str:
@@ -40,9 +41,14 @@ def write_into(result: ScoreResult, folder: Path, *, write_de: bool = False) -> 
     """Write all files of ``result`` into an existing folder."""
     split = result.contexts[0].context is not None
     lead = ["context"] if split else []
-    _table(folder / "results.csv", [*lead, "perturbation", "metric", "value"], _long_rows(result))
+    wide = result.settings.get("layout") == "wide"
+    if wide:
+        names = list(dict.fromkeys(metric for context in result.contexts for metric in context.values))
+        _table(folder / "results.csv", [*lead, "perturbation", *names], _wide_rows(result, names))
+    else:
+        _table(folder / "results.csv", [*lead, "perturbation", "metric", "value"], _long_rows(result))
     metrics = list(result.aggregate_values)
-    _table(folder / "agg_results.csv", [*lead, "statistic", *metrics], _statistic_rows(result, metrics))
+    _table(folder / "agg_results.csv", [*lead, "statistic", *metrics], _statistic_rows(result, metrics, wide))
     _table(
         folder / "scores.csv",
         ["metric", "value", "scaled", "baseline", "replicate", "n_used", "n_undefined", "reason"],
@@ -86,28 +92,42 @@ def _long_rows(result: ScoreResult) -> Iterator[list[str]]:
                     yield [*_lead(context), perturbation, metric, number(data[k])]
 
 
-def statistics(context: ContextResult, metric: str) -> dict[str, float]:
+def _wide_rows(result: ScoreResult, metrics: Sequence[str]) -> Iterator[list[str]]:
+    """One row a perturbation; values that the rule set leaves out are empty."""
+    for context in result.contexts:
+        for k, perturbation in enumerate(context.perturbations):
+            cells = []
+            for metric in metrics:
+                values = context.values[metric]
+                cells.append("" if np.ma.getmaskarray(values)[k] else number(np.ma.getdata(values)[k]))
+            yield [*_lead(context), perturbation, *cells]
+
+
+def statistics(context: ContextResult, metric: str, *, wide: bool = False) -> dict[str, float]:
     """Count, mean, spread and range over the perturbations; a ratio of sums has only its value."""
-    out = dict.fromkeys(STATISTICS, math.nan)
+    out = dict.fromkeys((*STATISTICS, *WIDE_STATISTICS), math.nan)
     out["mean"] = context.aggregate.get(metric, math.nan)
     values = context.values.get(metric)
     if values is None:
         return out
     rows = np.ma.compressed(values)
     finite = rows[~np.isnan(rows)]
-    out["count"], out["null_count"] = float(rows.size), 0.0
+    # a value that is left out is no row in a long table and a null in a wide one
+    out["count"], out["null_count"] = float(rows.size), float(values.size - rows.size) if wide else 0.0
     if finite.size:
         out["min"], out["max"], out["median"] = float(finite.min()), float(finite.max()), float(np.median(finite))
+        for name, share in (("25%", 0.25), ("50%", 0.5), ("75%", 0.75)):
+            out[name] = float(np.quantile(finite, share, method="nearest"))
     if finite.size > 1:
         with np.errstate(invalid="ignore"):
             out["std"] = float(finite.std(ddof=1))
     return out
 
 
-def _statistic_rows(result: ScoreResult, metrics: Sequence[str]) -> Iterator[list[str]]:
+def _statistic_rows(result: ScoreResult, metrics: Sequence[str], wide: bool) -> Iterator[list[str]]:
     for context in result.contexts:
-        columns = [statistics(context, metric) for metric in metrics]
-        for statistic in STATISTICS:
+        columns = [statistics(context, metric, wide=wide) for metric in metrics]
+        for statistic in WIDE_STATISTICS if wide else STATISTICS:
             yield [*_lead(context), statistic, *(number(column[statistic]) for column in columns)]
 
 
