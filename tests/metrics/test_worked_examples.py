@@ -250,3 +250,11 @@ def test_gate_outside_and_inside() -> None:
     few = de_pair(genes, {g: real[g] for g in genes[:9]}, {})
     for name in ("sig_recall", "lfc_spearman", "direction_match", "roc_auc", "sig_mcc"):
         assert np.isnan(de(few, name, gated=True)), name
+
+
+def test_nan_ranks_above_all_numbers() -> None:
+    real = {"a": (np.nan, 0.01), "b": (-1.0, 0.01), "c": (np.inf, 0.01)}
+    pair = de_pair("abcd", real, {"a": (3.0, 0.5), "b": (1.0, 0.5), "c": (np.nan, 0.5)})
+    assert de(pair, "lfc_spearman") == pytest.approx(0.5)  # ranks 3 1 2 and 2 1 3
+    assert de(pair, "lfc_spearman_pos") == pytest.approx(-1.0)  # of a and c, the NaN among them
+    assert de(pair, "lfc_nmae") is None

@@ -133,3 +133,11 @@ def test_adjusted_p_values() -> None:
     table = read_de_table(COLUMNS)
     np.testing.assert_allclose(adjust(table).p_adj, [[1.0, 0.003, 0.75], [0.02, 0.2, np.nan]])
     np.testing.assert_allclose(adjust(table, "global").p_adj, [[1.0, 0.005, 0.625], [0.025, 1 / 3, np.nan]])
+
+
+def test_masked_value_is_no_longer_missing() -> None:
+    table = read_de_table(pl.DataFrame({**COLUMNS, "fdr": [0.02, 0.2, 1.0, None, 0.003]}, nan_to_null=False))
+    assert table.null[0].tolist() == [0, 0, 2]
+    read = apply_reading_rules(table)
+    assert read.null[0].tolist() == [0, 0, 0]
+    assert read.p_adj[0, 2] == 1.0

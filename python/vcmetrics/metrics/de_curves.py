@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vcmetrics.metrics.de_overlap import CALLS, ENOUGH_OF_BOTH, PREFIX, SOURCE
+from vcmetrics.metrics.de_overlap import CALLS, ENOUGH_LABELLED, PREFIX, SOURCE
 from vcmetrics.metrics.de_view import DEView, view
 from vcmetrics.metrics.pair import Pair
 from vcmetrics.metrics.registry import MetricSpec, Parity, Values, register
@@ -143,7 +143,7 @@ for _name, _formula, _chance, _definition in (
             formula=_formula,
             reference=getattr(reference, _name),
             defaults=MappingProxyType({"auc_floor": "min_nonzero", **CALLS}),
-            gate=ENOUGH_OF_BOTH,
+            gate=ENOUGH_LABELLED,
             parity=Parity(rtol=1e-11, atol=1e-13),
             source=SOURCE,
         )

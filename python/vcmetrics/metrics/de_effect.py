@@ -20,7 +20,7 @@ _MINIMUM = 10  # genes that the error of fold changes needs
 
 
 def midranks(values: NDArray[Any]) -> Values:
-    """Ranks from 1; equal values share the mean of theirs.
+    """Ranks from 1; equal values share the mean of theirs; NaN equals NaN and is above all numbers.
 
     Examples
     --------
@@ -29,7 +29,8 @@ def midranks(values: NDArray[Any]) -> Values:
     """
     order = np.argsort(values)
     ascending = values[order]
-    first = np.concatenate([[True], ascending[1:] != ascending[:-1]])
+    known = ascending == ascending
+    first = np.concatenate([[True], (ascending[1:] != ascending[:-1]) & known[:-1]])
     begin = np.flatnonzero(first)
     end = np.append(begin[1:], values.size)
     out = np.empty(values.size)
@@ -38,8 +39,8 @@ def midranks(values: NDArray[Any]) -> Values:
 
 
 def spearman(x: NDArray[Any], y: NDArray[Any]) -> float:
-    """Pearson correlation of the mid-ranks; NaN where undefined (one value, a constant, NaN among them)."""
-    if x.size < 2 or np.isnan(x).any() or np.isnan(y).any():
+    """Pearson correlation of the mid-ranks; NaN for one value or a constant."""
+    if x.size < 2:
         return np.nan
     a, b = midranks(x), midranks(y)
     a -= (x.size + 1) / 2
@@ -88,7 +89,10 @@ def direction_match(
 def _directional(de: DEView, which: Which) -> Mask:
     if which == "all":
         return de.R
-    return np.asarray(de.R & ((de.real.lfc > 0) if which == "pos" else (de.real.lfc < 0)))
+    if which == "neg":
+        return np.asarray(de.R & (de.real.lfc < 0))
+    # NaN is above all numbers, here as in the ranks
+    return np.asarray(de.R & ((de.real.lfc > 0) | (np.isnan(de.real.lfc) & de.real.known_lfc)))
 
 
 def _predicted(de: DEView, i: int, columns: NDArray[np.int64]) -> NDArray[Any]:
@@ -111,7 +115,8 @@ def lfc_spearman(pair: Pair, *, which: Which = "all", alpha: float = 0.05, singl
     Returns
     -------
     (n_perturbations,), in [-1, 1]; 1 is best, 0 is chance; NaN for one gene or a constant; no row where there is no
-    such gene. A gene that the prediction lacks counts as fold change 0; infinite ones are ranked as such.
+    such gene. A gene that the prediction lacks counts as fold change 0, one that the real table does not measure is
+    left out; infinite ones are ranked as such, NaN above them.
 
     Examples
     --------
@@ -123,6 +128,7 @@ def lfc_spearman(pair: Pair, *, which: Which = "all", alpha: float = 0.05, singl
     for i in range(de.n):
         columns = np.flatnonzero(rows[i])
         if columns.size:
+            columns = columns[de.real.known_lfc[i, columns]]
             out[i] = spearman(de.real.lfc[i, columns], _predicted(de, i, columns))
     return out
 
@@ -201,9 +207,11 @@ def _gated_rows(pair: Pair, parameters: Mapping[str, Any]) -> tuple[DEView, Mask
 
 def _flat_rows(table: NDArray[Any], rows: Mask) -> Mask:
     """Perturbations whose values over ``rows`` are all one and the same (or none)."""
-    low = np.where(rows, table, np.inf).min(axis=1, initial=np.inf)
-    high = np.where(rows, table, -np.inf).max(axis=1, initial=-np.inf)
-    return np.asarray(~(low < high))
+    unknown = rows & np.isnan(table)
+    numbers = rows & ~unknown
+    low = np.where(numbers, table, np.inf).min(axis=1, initial=np.inf)
+    high = np.where(numbers, table, -np.inf).max(axis=1, initial=-np.inf)
+    return np.asarray(~(low < high) & ~(unknown.any(axis=1) & numbers.any(axis=1)))
 
 
 def _enough_spread(pair: Pair, parameters: Mapping[str, Any]) -> Mask:

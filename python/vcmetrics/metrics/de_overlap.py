@@ -263,8 +263,15 @@ def enough_of_both(pair: Pair, parameters: Mapping[str, Any]) -> NDArray[np.bool
     return np.asarray(at_least(de.n_real) & (de.real.present.sum(axis=1) > de.n_real))
 
 
+def enough_labelled(pair: Pair, parameters: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """Perturbations with at least ten real significant genes and one whose adjusted p-value says that it is not."""
+    de = view_of(pair, parameters)
+    return np.asarray(at_least(de.n_real) & (de.real.known_p_adj.sum(axis=1) > de.n_real))
+
+
 ENOUGH_REAL = Gate(enough_real, None, "at least 10 real significant genes")
 ENOUGH_OF_BOTH = Gate(enough_of_both, None, "at least 10 real significant genes, and one that is not")
+ENOUGH_LABELLED = Gate(enough_labelled, None, "at least 10 real significant genes, and one labelled otherwise")
 
 
 def _ranked(name: str, alias: str, top: int | None, of: str) -> None:

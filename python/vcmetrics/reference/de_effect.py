@@ -15,11 +15,10 @@ Values = NDArray[np.float64]
 
 
 def spearman(x: list[float], y: list[float]) -> float:
-    """Pearson correlation of mid-ranks found by counting; NaN where undefined."""
-    if any(math.isnan(v) for v in (*x, *y)):
-        return math.nan
+    """Pearson correlation of mid-ranks found by counting; NaN is one value above all numbers."""
 
-    def ranks(values: list[float]) -> list[float]:
+    def ranks(given: list[float]) -> list[float]:
+        values = [(math.isnan(v), 0.0 if math.isnan(v) else v) for v in given]
         return [sum(w < v for w in values) + (sum(w == v for w in values) + 1) / 2 for v in values]
 
     return pearson(ranks(x), ranks(y))
@@ -52,10 +51,15 @@ def lfc_spearman(pair: Pair, *, which: str = "all", alpha: float = 0.05, single_
     out = no_rows(pair.n)
     for i, case in enumerate(cases(pair, alpha, single_precision)):
         wanted = {"all": (-1, 0, 1), "pos": (1,), "neg": (-1,)}[which]
-        rows = [row for row in case.called("real") if sign(row.lfc) in wanted]
+        unknown = which != "neg"
+        rows = [
+            row
+            for row in case.called("real")
+            if (unknown if row.lfc is not None and math.isnan(row.lfc) else sign(row.lfc) in wanted)
+        ]
         if rows:
-            real = [math.nan if row.lfc is None else row.lfc for row in rows]
-            out[i] = spearman(real, [_lfc(case.pred.get(row.gene)) for row in rows])
+            both = [(row.lfc, _lfc(case.pred.get(row.gene))) for row in rows if row.lfc is not None]
+            out[i] = spearman([x for x, _ in both], [y for _, y in both])
     return out
 
 

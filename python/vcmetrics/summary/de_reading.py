@@ -221,7 +221,11 @@ def apply_reading_rules(
         masked |= np.abs(table.lfc) < min_abs_log2fc
     if table.present is not None:
         masked &= table.present
-    return replace(table, p_adj=np.where(masked, 1.0, table.p_adj)) if masked.any() else table
+    if not masked.any():
+        return table
+    # a value that was missing is 1 now
+    null = None if table.null is None else np.where(masked, table.null & ~np.uint8(_NULL_BITS["p_adj"]), table.null)
+    return replace(table, p_adj=np.where(masked, 1.0, table.p_adj), null=null)
 
 
 def check_targets(real: DETable, pred: DETable, perturbations: Sequence[str] | None, control: str | None) -> None:
