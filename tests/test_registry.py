@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vcmetrics.metrics.registry import MetricSpec, get, list_metrics, register, rows
 
+README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 ROWS = list(rows())
 SECTIONS = ("Parameters", "Returns", "Examples")
 
@@ -44,6 +46,11 @@ def test_formula_and_reference_take_the_defaults(spec: MetricSpec) -> None:
     for function in (spec.formula, spec.reference):
         taken = {name for name, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}
         assert taken == set(spec.defaults), function
+
+
+@pytest.mark.parametrize("spec", ROWS, ids=lambda spec: spec.name)
+def test_readme_lists_it(spec: MetricSpec) -> None:
+    assert f"| `{spec.name}` |" in README, "run: python tests/test_readme.py"
 
 
 @pytest.mark.parametrize("spec", ROWS, ids=lambda spec: spec.name)
