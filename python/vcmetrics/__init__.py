@@ -14,10 +14,14 @@ from vcmetrics._version import __version__
 if TYPE_CHECKING:
     from vcmetrics import datasets
     from vcmetrics.backend.config import show_config
+    from vcmetrics.metrics.registry import list_metrics
+    from vcmetrics.presets.preset import list_presets
 
 # public name -> (module, whether the name is a member of it or the module itself)
 _LAZY: dict[str, tuple[str, bool]] = {
     "datasets": ("vcmetrics.datasets", False),
+    "list_metrics": ("vcmetrics.metrics.registry", True),
+    "list_presets": ("vcmetrics.presets.preset", True),
     "show_config": ("vcmetrics.backend.config", True),
 }
 
@@ -27,6 +31,8 @@ __all__ = [
     "VcmetricsWarning",
     "__version__",
     "datasets",
+    "list_metrics",
+    "list_presets",
     "show_config",
 ]
 

@@ -88,7 +88,7 @@ def score_stand_ins(n_threads: int | None) -> dict[str, ScoreResult]:
 
 def scale(results: dict[str, ScoreResult]) -> tuple[dict[str, dict[str, float]], dict[str, float | None]]:
     """Scaled scores and overall of every stand-in, between the mean response and the replicate."""
-    from vcmetrics.presets import get_preset
+    from vcmetrics.presets.preset import get_preset
     from vcmetrics.scoring.scale import from_replicate
 
     preset = get_preset("vcc2026")

@@ -23,7 +23,7 @@ def command(what: str | None, preset: str | None, as_json: bool) -> None:
 
 def _preset(name: str, as_json: bool) -> None:
     from vcmetrics._errors import DataError
-    from vcmetrics.presets import get_preset
+    from vcmetrics.presets.preset import get_preset
     from vcmetrics.results.files import plain
 
     try:
@@ -61,7 +61,7 @@ def _metrics(as_json: bool) -> None:
 
 def _installation(as_json: bool) -> None:
     from vcmetrics.backend.config import config, show_config
-    from vcmetrics.presets import get_preset, list_presets
+    from vcmetrics.presets.preset import get_preset, list_presets
 
     titles = {name: get_preset(name).title for name in list_presets()}
     if as_json:

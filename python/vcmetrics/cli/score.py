@@ -121,7 +121,7 @@ def check_choices(
     preset: str, profile: str | None, metrics: tuple[str, ...], changes: dict[str, Any]
 ) -> list[str] | None:
     """Refuse unknown presets, profiles, metrics and settings as wrong usage, before any data are opened."""
-    from vcmetrics.presets import get_preset
+    from vcmetrics.presets.preset import get_preset
 
     names = split_names(metrics)
     if names and profile is not None:

@@ -25,11 +25,10 @@ def halves(labels: NDArray[np.object_], seed: int) -> tuple[NDArray[np.int64], N
 
 def unperturbed(real: AnnData, pert_col: str, control: str, seed: int) -> AnnData:
     """Every perturbation predicted as if nothing happened: its cells are drawn from the control cells of ``real``."""
+    from anndata import AnnData
+
     rng = np.random.default_rng(seed)
     labels = real.obs[pert_col].astype(str).to_numpy()
     source = np.flatnonzero(labels == control)
     rows = np.where(labels == control, np.arange(labels.size), rng.choice(source, labels.size))
-    made = real[rows].copy()
-    made.obs_names = real.obs_names
-    made.obs[pert_col] = real.obs[pert_col].to_numpy()
-    return made
+    return AnnData(real.X[rows], obs=real.obs[[pert_col]].copy(), var=real.var.copy())
