@@ -84,8 +84,8 @@ def mean_response(means: NDArray[np.float64], own: NDArray[np.integer[Any]]) -> 
     if (count <= 0.0).any():
         column = int(np.flatnonzero(count <= 0.0)[0])
         msg = (
-            f"every one of the {means.shape[0]} perturbations targets gene number {column}, so it has no mean response; "
-            "pass exclude_target=False"
+            f"every one of the {means.shape[0]} perturbations targets gene number {column}, so it has no mean "
+            "response; pass exclude_target=False"
         )
         raise DataError(msg)
     return np.asarray(total / count)
