@@ -1,0 +1,13 @@
+# The kernels without Python, for ThreadSanitizer: cmake … -DVCM_CPP_TESTS=ON -DVCM_SANITIZE=thread; ctest
+file(GLOB vcm_test_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/tests/cpp/*.cpp)
+set(vcm_kernel_sources ${vcm_sources})
+list(FILTER vcm_kernel_sources EXCLUDE REGEX "/bindings/")
+add_executable(vcm_tests ${vcm_test_sources} ${vcm_kernel_sources})
+vcm_compile_like_core(vcm_tests)
+vcm_add_isa_objects(vcm_tests ${vcm_isa_bodies})
+target_link_libraries(vcm_tests PRIVATE Threads::Threads)
+if(VCM_SANITIZE)
+  target_link_options(vcm_tests PRIVATE -fsanitize=${VCM_SANITIZE})
+endif()
+enable_testing()
+add_test(NAME vcm_tests COMMAND vcm_tests)
