@@ -36,6 +36,7 @@ class DETable:
     statistic: NDArray[np.float64] | None = None  # U of the target
     target_membership: NDArray[np.int64] | None = None  # (targets,)
     ref_membership: NDArray[np.int64] | None = None  # (targets,)
+    epsilon: float = 0.0  # added to the reference mean in percent_change
 
     def to_frame(self) -> pd.DataFrame:
         """Long table in pdex's columns and order."""
@@ -57,7 +58,7 @@ class DETable:
         out["log2_fold_change"] = self.lfc[row, col]
         if self.target_mean is not None and self.ref_mean is not None:
             with np.errstate(divide="ignore", invalid="ignore"):
-                change = (tm - rm) / rm
+                change = (tm - rm) / (rm + self.epsilon)
             change[np.isnan(change)] = 0.0
             out["percent_change"] = change[row, col]
         out["p_value"] = self.p_value[row, col]

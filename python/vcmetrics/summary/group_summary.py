@@ -1,0 +1,346 @@
+"""Groups × genes tables of one side, gathered in one pass over its cells.
+
+A :class:`GroupSummary` is all that profile metrics and differential expression see of a data set: additive
+tables (they merge by addition), fields derived from a complete group and a complete control (they do
+not), and the control cells themselves, against which another data set can be ranked later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcmetrics._errors import DataError
+from vcmetrics.backend.threads import resolve_threads
+from vcmetrics.sources.rows import ChunkedArray, Rows
+from vcmetrics.summary.plan import Groups
+
+Array = NDArray[Any]
+Progress = Callable[[int, int], None]
+
+ADDITIVE = ("sum", "linear", "log1p", "expm1", "expm1_32", "square", "nonzero")
+DERIVED = ("u2", "tie", "jackknife")
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What one pass gathers.
+
+    ``key`` says what a stored entry y of a cell with total ℓ stands for. ``"ratio"``: a count, on the linear scale
+    y/(ℓ/scale), ranked by y/ℓ. ``"raw"``: itself. ``"lognorm32"``: its log1p-normalised form
+    to ``scale``, in float32 as the common preprocessing leaves it. ``fields`` are names of tables, with ``"rank"``
+    for ``u2`` and ``tie``. ``gate``: genes whose control mean on the linear scale is not above it are not ranked.
+    """
+
+    key: str
+    scale: float
+    fields: frozenset[str]
+    gate: float | None = None
+    jackknife_target: float = 5e4
+
+    @property
+    def name(self) -> str:
+        """Prefix of the tables that this recipe fills."""
+        return f"{self.key}@{self.scale:g}"
+
+
+@dataclass(frozen=True)
+class Side:
+    """Cells of one data set as a pass takes them."""
+
+    rows: Rows
+    totals: NDArray[np.float64]
+    groups: Groups
+
+    def control_cells(self) -> Side:
+        """The control cells alone, copied compactly."""
+        from vcmetrics.sources.compact import take_rows
+
+        chosen = np.flatnonzero(self.groups.codes == self.groups.control_code)
+        groups = Groups((self.groups.control,), np.zeros(chosen.size, np.int32), self.groups.control)
+        return Side(take_rows(self.rows, chosen), self.totals[chosen], groups)
+
+
+@dataclass(frozen=True)
+class GroupSummary:
+    """Tables of one data set: ``tables["ratio@1e+06"]["sum"]`` is (n_groups, n_genes).
+
+    ``control_side`` holds the control cells where rank sums of other data were or will be taken against them.
+    """
+
+    name: str
+    genes: NDArray[np.str_]
+    labels: tuple[str, ...]
+    control: str
+    n: NDArray[np.int64]
+    totals: NDArray[np.float64]
+    tables: Mapping[str, Mapping[str, Array]]
+    control_side: Side | None = None
+    control_digest: str = ""
+    fingerprint: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def control_code(self) -> int:
+        """Row of the control, -1 where there is none."""
+        return self.labels.index(self.control) if self.control in self.labels else -1
+
+    def rows_of(self, wanted: Sequence[str]) -> NDArray[np.int64]:
+        """Rows of the labels ``wanted``, in that order."""
+        where = {x: k for k, x in enumerate(self.labels)}
+        return np.array([where[x] for x in wanted], np.int64)
+
+    def table(self, recipe: Recipe | str, name: str) -> Array:
+        """One table; a KeyError names what was gathered instead."""
+        key = recipe if isinstance(recipe, str) else recipe.name
+        try:
+            return self.tables[key][name]
+        except KeyError:
+            have = [f"{k}/{f}" for k, t in self.tables.items() for f in t]
+            msg = f"{self.name}: table {key}/{name} was not gathered (there are: {', '.join(have)})"
+            raise KeyError(msg) from None
+
+    def has(self, recipe: Recipe) -> bool:
+        """Whether every table of ``recipe`` is there."""
+        wanted = set(recipe.fields) - {"rank"} | ({"u2", "tie"} if "rank" in recipe.fields else set())
+        return wanted <= set(self.tables.get(recipe.name, ()))
+
+    def merge(self, other: GroupSummary) -> GroupSummary:
+        """The summary of both data sets together.
+
+        Additive tables are added, label by label. Rank sums and jackknife terms are kept for labels that only one side
+        holds, when both were taken against the same control; where any label is on both sides, or the
+        controls differ, they are left out and :meth:`finish` computes them again from the cells.
+
+        Raises
+        ------
+        DataError
+            If the genes, the control label or the gathered tables differ.
+        """
+        if not np.array_equal(self.genes, other.genes):
+            msg = (
+                f"{self.name} and {other.name} cannot be merged: their genes differ; summarise them over the same genes"
+            )
+            raise DataError(msg)
+        if self.control != other.control or set(self.tables) != set(other.tables):
+            msg = f"{self.name} and {other.name} cannot be merged: control label or gathered tables differ"
+            raise DataError(msg)
+        labels = tuple(sorted(set(self.labels) | set(other.labels)))
+        shared = set(self.labels) & set(other.labels)
+        same_control = self.control_digest == other.control_digest and shared <= {self.control}
+        at = {x: k for k, x in enumerate(labels)}
+        mine = np.array([at[x] for x in self.labels], np.int64)
+        theirs = np.array([at[x] for x in other.labels], np.int64)
+
+        def put(a: Array, b: Array, fill: float, add: bool) -> Array:
+            out = np.full((len(labels), *a.shape[1:]), fill, a.dtype)
+            out[mine] = a
+            if add:
+                out[theirs] += b
+            else:
+                out[theirs] = b
+            return out
+
+        # one control counted twice would be wrong: the same control cells are kept once
+        keep_control = same_control and self.control in shared
+        tables: dict[str, dict[str, Array]] = {}
+        for key, mine_tables in self.tables.items():
+            tables[key] = {}
+            for name, a in mine_tables.items():
+                b = other.tables[key][name]
+                if name in ADDITIVE:
+                    merged = put(a, b, 0, add=True)
+                    if keep_control:
+                        merged[at[self.control]] = a[self.labels.index(self.control)]
+                    tables[key][name] = merged
+                elif same_control:
+                    tables[key][name] = put(a, b, -1, add=False)
+        n = put(self.n, other.n, 0, add=True)
+        totals = put(self.totals, other.totals, 0, add=True)
+        if keep_control:
+            row = self.labels.index(self.control)
+            n[at[self.control]], totals[at[self.control]] = self.n[row], self.totals[row]
+        return replace(
+            self,
+            name=f"{self.name}+{other.name}",
+            labels=labels,
+            n=n,
+            totals=totals,
+            tables=tables,
+            control_side=self.control_side if same_control else None,
+            control_digest=self.control_digest if same_control else "",
+            fingerprint=digest(self.fingerprint, other.fingerprint),
+        )
+
+    def finish(self, side: Side, recipe: Recipe, control: Side | None = None, **how: Any) -> GroupSummary:
+        """Compute the derived fields (rank sums, jackknife) of ``recipe`` from the cells of all labels.
+
+        ``side`` holds the cells that this summary was made of; ``control`` other data's control cells, else its own.
+        """
+        derived = replace(recipe, fields=recipe.fields & {"rank", "jackknife"} | {"linear"})
+        (fresh,) = gather([(side, control)], derived, **how)
+        found = {k: v for k, v in fresh.items() if k in DERIVED}
+        tables = {k: dict(t) for k, t in self.tables.items()}
+        tables.setdefault(recipe.name, {}).update(found)
+        return replace(self, tables=tables)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write to ``path`` (``.npz``); the file appears whole or not at all."""
+        arrays: dict[str, Array] = {"genes": self.genes, "n": self.n, "totals": self.totals}
+        for key, tables in self.tables.items():
+            for name, table in tables.items():
+                arrays[f"table/{key}/{name}"] = table
+        if self.control_side is not None:
+            rows = self.control_side.rows
+            arrays |= {
+                "control/indptr": rows.indptr,
+                "control/indices": rows.indices.buffer.view(rows.indices.dtype),
+                "control/data": rows.data.buffer.view(rows.data.dtype),
+                "control/totals": self.control_side.totals,
+            }
+        head = {
+            "format": FORMAT,
+            "name": self.name,
+            "labels": self.labels,
+            "control": self.control,
+            "control_digest": self.control_digest,
+            "fingerprint": self.fingerprint,
+            "facts": dict(self.facts),
+        }
+        arrays["head"] = np.frombuffer(json.dumps(head).encode(), np.uint8)
+        path = Path(path)
+        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            with open(partial, "wb") as file:
+                np.savez(file, allow_pickle=False, **arrays)
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> GroupSummary:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        DataError
+            If the file is not such a summary, damaged, or of another format.
+        """
+        try:
+            # opened here: on a damaged file np.load would leave its own handle open
+            with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
+                arrays = {k: file[k] for k in file.files}
+            head = json.loads(arrays.pop("head").tobytes())
+        except FileNotFoundError:
+            msg = f"{path}: no such file"
+            raise DataError(msg) from None
+        except Exception as e:
+            msg = f"{path}: not a readable summary ({type(e).__name__}); make it again with vcmetrics.summarize"
+            raise DataError(msg) from e
+        if head.get("format") != FORMAT:
+            msg = f"{path}: summary of format {head.get('format')}, this version reads {FORMAT}; make it again"
+            raise DataError(msg)
+        tables: dict[str, dict[str, Array]] = {}
+        for key, value in arrays.items():
+            if key.startswith("table/"):
+                _, recipe, name = key.split("/")
+                tables.setdefault(recipe, {})[name] = value
+        control_side = None
+        if "control/indptr" in arrays:
+            indptr = arrays["control/indptr"]
+            rows = Rows(
+                indptr.size - 1,
+                arrays["genes"].size,
+                indptr,
+                ChunkedArray.of(arrays["control/indices"]),
+                ChunkedArray.of(arrays["control/data"]),
+            )
+            groups = Groups((head["control"],), np.zeros(rows.n_rows, np.int32), head["control"])
+            control_side = Side(rows, arrays["control/totals"], groups)
+        return cls(
+            name=head["name"],
+            genes=arrays["genes"],
+            labels=tuple(head["labels"]),
+            control=head["control"],
+            n=arrays["n"],
+            totals=arrays["totals"],
+            tables=tables,
+            control_side=control_side,
+            control_digest=head["control_digest"],
+            fingerprint=head["fingerprint"],
+            facts=head["facts"],
+        )
+
+
+def digest(*parts: object) -> str:
+    """Short digest of the parts' texts."""
+    h = hashlib.sha256()
+    for part in parts:
+        h.update(repr(part).encode() + b"\0")
+    return h.hexdigest()[:32]
+
+
+def gather(
+    pairs: Sequence[tuple[Side, Side | None]],
+    recipe: Recipe,
+    *,
+    n_threads: int | None = None,
+    progress: Progress | None = None,
+) -> list[dict[str, Array]]:
+    """Run the pass: one dict of tables a side.
+
+    Each element of ``pairs`` is a side and the side whose control it is ranked against (None: its own, if any).
+    """
+    from vcmetrics import _core
+
+    sides: list[Side] = []
+    for side, _ in pairs:
+        sides.append(side)
+    for _, control in pairs:
+        if control is not None and not any(control is s for s in sides):
+            sides.append(control)
+    at = {id(s): k for k, s in enumerate(sides)}
+    controls: dict[int, Side] = {at[id(s)]: (c if c is not None else s) for s, c in pairs}
+    calls = []
+    for k, side in enumerate(sides):
+        against = controls.get(k)
+        code = -1 if against is None else against.groups.control_code
+        calls.append(
+            (
+                side.rows.args(),
+                side.totals,
+                side.groups.codes,
+                len(side.groups.labels),
+                -1 if against is None or code < 0 else at[id(against)],
+                code,
+            )
+        )
+    out = _core.gather(
+        calls,
+        sides[0].rows.n_cols,
+        recipe.key,
+        recipe.scale,
+        recipe.gate,
+        sorted(recipe.fields),
+        recipe.jackknife_target,
+        resolve_threads(n_threads),
+        progress,
+    )
+    return list(out[: len(pairs)])
+
+
+def group_totals(side: Side) -> NDArray[np.float64]:
+    """Sum of the cells' totals per group; exact for counts."""
+    used = side.groups.codes >= 0
+    return np.bincount(side.groups.codes[used], weights=side.totals[used], minlength=len(side.groups.labels)).astype(
+        np.float64
+    )

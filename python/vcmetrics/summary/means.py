@@ -1,0 +1,47 @@
+"""Group means from gathered tables, in the space that was asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcmetrics.summary.group_summary import GroupSummary, Recipe
+
+Array = NDArray[Any]
+
+
+def per_cell(table: Array, n: Array) -> NDArray[np.float64]:
+    """Sums divided by the number of cells, row by row; NaN for an empty group."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(table / n[:, None].astype(np.float64))
+
+
+def bulk_lognorm(summary: GroupSummary, recipe: Recipe, target: float) -> NDArray[np.float64]:
+    """log(1 + target · share of the group's counts); 0 for a group without counts."""
+    total = summary.totals[:, None]
+    factor = np.divide(target, total, out=np.zeros_like(total), where=total > 0)
+    return np.asarray(np.log1p(summary.table(recipe, "sum") * factor))
+
+
+def mean_variance(summary: GroupSummary, recipe: Recipe) -> NDArray[np.float64]:
+    """tr(Σ)/n of each group: the variance of its mean profile, summed over genes; 0 for one cell."""
+    n = summary.n.astype(np.float64)
+    squares = summary.table(recipe, "square").sum(1)
+    mean = per_cell(summary.table(recipe, "sum"), summary.n)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        out = (squares - n * (mean**2).sum(1)) / ((n - 1) * n)
+    return np.asarray(np.where(n > 1, out, 0.0))
+
+
+def natural_means(summary: GroupSummary, recipe: Recipe, *, logged: bool, geometric: bool, table: str) -> Array:
+    """Mean expression per group on the natural (un-logged) scale.
+
+    ``table`` names the table of linear values: ``linear`` (counts), ``sum`` (values as they are),
+    ``expm1`` or ``expm1_32`` (log-normalised values).
+    """
+    if geometric:
+        logs = "sum" if logged else "log1p"
+        return np.expm1(per_cell(summary.table(recipe, logs), summary.n))
+    return per_cell(summary.table(recipe, table), summary.n)

@@ -1,0 +1,54 @@
+"""Small random data sets for the tests of the summary."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from vcmetrics.sources.rows import ChunkedArray, Rows
+from vcmetrics.summary.group_summary import GroupSummary, Side, gather, group_totals
+from vcmetrics.summary.plan import group_cells
+
+
+def make_side(x, labels, control="c"):
+    m = sp.csr_matrix(x)
+    m.sort_indices()
+    rows = Rows(
+        *m.shape, m.indptr.astype(np.int64), ChunkedArray.of(m.indices.astype(np.int32)), ChunkedArray.of(m.data)
+    )
+    totals = np.asarray(m.sum(1), np.float64).ravel()
+    return Side(rows, totals, group_cells(np.array(labels, object), control))
+
+
+def make_summary(side, recipe, name="data", against=None, **how):
+    (tables,) = gather([(side, against)], recipe, **how)
+    n = tables.pop("n")
+    return GroupSummary(
+        name=name,
+        genes=np.array([f"g{j}" for j in range(side.rows.n_cols)]),
+        labels=side.groups.labels,
+        control=side.groups.control,
+        n=n,
+        totals=group_totals(side),
+        tables={recipe.name: tables},
+        control_side=side if against is None else against,
+        control_digest="one control",
+    )
+
+
+@pytest.fixture
+def side_of():
+    return make_side
+
+
+@pytest.fixture
+def summary_of():
+    return make_summary
+
+
+@pytest.fixture
+def counts():
+    rng = np.random.default_rng(5)
+    x = rng.poisson(rng.gamma(0.5, 2.0, 30), (90, 30)).astype(np.float32)
+    x[:, 7] = 0
+    labels = rng.permutation(np.repeat(["c", "a", "b"], [40, 30, 20]))
+    return x, labels
