@@ -1,0 +1,227 @@
+"""From what the user has to what the pass takes: labels, genes and values checked, one job a context."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcmetrics._errors import DataError
+from vcmetrics.metrics.pair import Profiles
+from vcmetrics.presets.preset import Preset
+from vcmetrics.scoring.compare import Scored
+from vcmetrics.scoring.evaluate import SideInput
+from vcmetrics.scoring.inputs import Scan, effective_type
+from vcmetrics.scoring.settings import Settings
+from vcmetrics.sources.genes import align_genes
+from vcmetrics.summary.group_summary import GroupSummary, Side, digest
+from vcmetrics.summary.plan import Groups, check_labels, group_cells, some
+
+if TYPE_CHECKING:
+    from vcmetrics.sources import Cells
+
+Array = NDArray[Any]
+
+
+def default_column(cells: Cells, preset: Preset) -> str:
+    """The label column: the first of the preset's usual names that is there."""
+    have = cells.columns()
+    for name in preset.pert_cols:
+        if name in have:
+            return name
+    msg = (
+        f"{cells.name}: no column {' or '.join(repr(c) for c in preset.pert_cols)} in obs "
+        f"(columns: {some(have, 12)}); pass pert_col= (command line: --pert-col)"
+    )
+    raise DataError(msg)
+
+
+def read_groups(
+    cells: Cells, pert_col: str | None, control: str, context_col: str | None, preset: Preset
+) -> dict[str | None, Groups]:
+    """Groups of every context; without ``context_col`` one context called None."""
+    labels = cells.column(default_column(cells, preset) if pert_col is None else pert_col)
+    if labels.shape[0] == 0:
+        msg = f"{cells.name}: holds no cells; there is nothing to score"
+        raise DataError(msg)
+    if context_col is None:
+        return {None: group_cells(labels, control)}
+    contexts = np.array([str(x) for x in cells.column(context_col)], object)
+    return {c: group_cells(labels, control, contexts == c) for c in sorted(set(contexts))}
+
+
+def make_input(
+    cells: Cells,
+    groups: Groups,
+    settings: Settings,
+    *,
+    predicted: bool,
+    reference_median: float | None,
+    gene_order: NDArray[np.int64] | None = None,
+) -> SideInput:
+    """Check one side's values and settle its normalisation."""
+    preset = settings.preset
+    facts = cells.scan(settings.n_threads)
+    rows = cells.rows(gene_order=gene_order)
+    sparse = rows.nnz < cells.n_obs * cells.n_vars
+    scan = Scan(name=cells.name, facts=facts, dtype=cells.dtype, genes=cells.genes, has_zeros=sparse)
+    side = Side(rows, np.asarray(facts["totals"]), groups)
+    if preset.target_sum == "median_own":
+        used = side.totals[groups.codes >= 0]
+        target = median_total(used if cells.layout == "csr" else used[used > 0])
+    elif preset.target_sum == "median_real_control":
+        mine = side.totals[groups.codes == groups.control_code]
+        target = median_total(mine[mine > 0]) if reference_median is None else reference_median
+    else:
+        target = float(preset.target_sum)
+    return SideInput(
+        name=cells.name,
+        side=side,
+        kind=effective_type(scan, preset, predicted=predicted),
+        single=cells.dtype.itemsize <= 4 or cells.dtype.kind in "iub",
+        target_sum=target,
+        dtype=cells.dtype,
+        fingerprint=cells.fingerprint(),
+    )
+
+
+def median_total(totals: Array) -> float:
+    """Median of the cells' totals; 1 where there is none."""
+    return float(np.median(totals)) if totals.size else 1.0
+
+
+def aligned(pred: Cells, genes: Array, real_name: str, preset: Preset) -> NDArray[np.int64] | None:
+    """Columns of the prediction in the order of the reference; None where they agree already."""
+    return align_genes(pred.genes, genes, pred_name=pred.name, real_name=real_name, same_order=preset.same_gene_order)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One context, checked and ready for the pass."""
+
+    context: str | None
+    real: SideInput | GroupSummary
+    pred: SideInput
+    genes: Array
+    cells: Callable[[], Any] | None = None
+    embeddings: Mapping[str, tuple[Profiles, Profiles]] = field(default_factory=dict)
+    cache_file: Path | None = None
+    load_real: Callable[[], SideInput] | None = None  # the reference's cells, where ``real`` is a kept summary
+
+
+def summary_job(real: GroupSummary, pred: Cells, pert_col: str | None, settings: Settings) -> Job:
+    """The prediction against a reference that is at hand as a summary."""
+    order = aligned(pred, real.genes, real.name, settings.preset)
+    (groups,) = read_groups(pred, pert_col, real.control, None, settings.preset).values()
+    check_labels(
+        groups,
+        Groups(real.labels, np.zeros(0, np.int32), real.control),
+        pred_needs_control=settings.preset.prediction_needs_control,
+        names=(pred.name, real.name),
+    )
+    if "kind" not in real.facts:
+        msg = f"{real.name}: the summary does not say what its values are; make it again with vcmetrics.summarize"
+        raise DataError(msg)
+    one = make_input(
+        pred, groups, settings, predicted=True, reference_median=real.facts["target_sum"], gene_order=order
+    )
+    return Job(None, real, one, real.genes)
+
+
+def data_jobs(
+    real: Cells,
+    pred: Cells,
+    pert_col: str | None,
+    control: str,
+    context_col: str | None,
+    settings: Settings,
+    cache: str | os.PathLike[str] | None,
+) -> list[Job]:
+    """One job a context; everything that can be wrong with labels, genes and values is found here."""
+    preset = settings.preset
+    order = aligned(pred, real.genes, real.name, preset)
+    real_groups = read_groups(real, pert_col, control, context_col, preset)
+    pred_groups = read_groups(pred, pert_col, control, context_col, preset)
+    if set(real_groups) != set(pred_groups):
+        a, b = (sorted(map(str, x)) for x in (real_groups, pred_groups))
+        msg = f"the two sides hold different contexts: {real.name} has {some(a)}, {pred.name} has {some(b)}"
+        raise DataError(msg)
+    names = (pred.name, real.name)
+    for context, groups in real_groups.items():
+        suffix = "" if context is None else f", context {context!r}"
+        where = (names[0] + suffix, names[1] + suffix)
+        check_labels(pred_groups[context], groups, pred_needs_control=preset.prediction_needs_control, names=where)
+    jobs = []
+    for context, groups in real_groups.items():
+        file = cache_file(cache, real, groups, settings)
+        known = GroupSummary.load(file) if file is not None and file.exists() else None
+        load = partial(make_input, real, groups, settings, predicted=False, reference_median=None)
+        reference: SideInput | GroupSummary
+        if known is None:
+            reference = load()
+            median = reference.target_sum
+        else:
+            reference, median = known, known.facts["target_sum"]
+        one = make_input(
+            pred, pred_groups[context], settings, predicted=True, reference_median=median, gene_order=order
+        )
+        jobs.append(
+            Job(
+                context,
+                reference,
+                one,
+                real.genes,
+
+                embeddings=embedded(real, pred, groups, pred_groups[context], settings),
+                cache_file=file,
+                load_real=load,
+            )
+        )
+    return jobs
+
+
+def embedded(
+    real: Cells, pred: Cells, real_groups: Groups, pred_groups: Groups, settings: Settings
+) -> dict[str, tuple[Profiles, Profiles]]:
+    """Profiles of every embedding that a metric reads: (prediction, reality)."""
+    keys = {m.params["embedding"] for m in settings.members if m.params.get("embedding") is not None}
+    return {key: embedding_profiles(real, pred, real_groups, pred_groups, key, settings) for key in sorted(keys)}
+
+
+def embedding_profiles(
+    real: Cells, pred: Cells, real_groups: Groups, pred_groups: Groups, key: str, settings: Settings
+) -> tuple[Profiles, Profiles]:
+    """Group means of one embedding: (prediction, reality)."""
+    out = []
+    for cells, groups in ((pred, pred_groups), (real, real_groups)):
+        x = np.asarray(cells.obsm(key))
+        means = np.array([x[groups.codes == g].mean(0, dtype=np.float64) for g in range(len(groups.labels))])
+        if settings.preset.round_profiles and x.dtype == np.float32:
+            means = means.astype(np.float32).astype(np.float64)
+        rows = groups.select(real_groups.perturbations)
+        out.append(Profiles(means[rows], means[groups.control_code]))
+    return out[0], out[1]
+
+
+def cache_file(cache: str | os.PathLike[str] | None, real: Cells, groups: Groups, settings: Settings) -> Path | None:
+    """Where the summary of the reference is kept: one file per data, labels and settings."""
+    if cache is None or settings.needs_cells:
+        return None
+    Path(cache).mkdir(parents=True, exist_ok=True)
+    key = digest(real.fingerprint(), groups.labels, groups.control, groups.codes.tobytes(), settings.describe())
+    return Path(cache) / f"reference-{key}.npz"
+
+
+def save_reference(job: Job, scored: Scored) -> None:
+    """Keep the reference's summary for the next prediction."""
+    if job.cache_file is None or not isinstance(job.real, SideInput):
+        return
+    one = job.real
+    facts = {"kind": one.kind, "single": one.single, "target_sum": one.target_sum}
+    replace(scored.real, control_side=one.side.control_cells(), facts=facts).save(job.cache_file)

@@ -1,0 +1,200 @@
+"""Put values between a baseline and a replicate: fixed scales, official bundles, or both ends computed here."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcmetrics._errors import DataError
+from vcmetrics.metrics import registry
+from vcmetrics.scoring.baseline import cell_eval_baseline, generic_baseline, log_normalised
+from vcmetrics.scoring.bundle import Bundle, read_bundle
+from vcmetrics.scoring.compare import Scored, compare
+from vcmetrics.scoring.evaluate import SideInput
+from vcmetrics.scoring.fingerprint import source_fingerprint
+from vcmetrics.scoring.jobs import Job
+from vcmetrics.scoring.replicate import Anchors, HalfScore, replicate_anchors
+from vcmetrics.scoring.scale import (
+    FIXED_SCALES,
+    Scores,
+    cell_eval_scores,
+    from_baseline,
+    from_replicate,
+    on_fixed_scale,
+)
+from vcmetrics.scoring.settings import Settings
+from vcmetrics.sources.rows import Rows
+from vcmetrics.summary.group_summary import Side
+from vcmetrics.summary.plan import group_cells
+
+COMPUTED = ("auto", "baseline")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Both ends of a scale, by registry name; ``replicate`` is empty where the ideal value is the upper end."""
+
+    name: str
+    baseline: Mapping[str, float | None] = field(default_factory=dict)
+    replicate: Mapping[str, float | None] = field(default_factory=dict)
+
+
+def by_metric(values: Mapping[str, float], settings: Settings) -> dict[str, float]:
+    """Values under registry names."""
+    return {m.metric: values[m.output] for m in settings.members if m.output in values}
+
+
+def with_codes(one: SideInput, codes: NDArray[np.int32]) -> SideInput:
+    """The same cells in other groups of the same labels."""
+    return replace(one, side=replace(one.side, groups=replace(one.side.groups, codes=codes)))
+
+
+def own_control(settings: Settings) -> Settings:
+    """The same rules, with each side compared with its own control."""
+    return replace(settings, preset=settings.preset.replace({"control_source": "pred"}), progress=None)
+
+
+def computed_replicate(real: SideInput, genes: Any, scored: Scored, settings: Settings) -> Anchors:
+    """Half of the reference scored against the other half, over five splits."""
+    halves = own_control(settings)
+
+    def score_halves(a: NDArray[np.int32], b: NDArray[np.int32]) -> HalfScore:
+        got = compare(with_codes(real, a), with_codes(real, b), genes, halves)
+        n = {
+            m.metric: int(np.isfinite(got.values[m.output].filled(np.nan)).sum())
+            for m in settings.members
+            if m.output in got.values
+        }
+        return HalfScore(
+            by_metric(got.aggregate, settings),
+            {**dict.fromkeys(by_metric(got.aggregate, settings)), **n},
+            got.pair.de_real,
+            got.pair.de_pred,
+        )
+
+    groups = real.side.groups
+    return replicate_anchors(
+        groups.codes,
+        groups.labels,
+        groups.control,
+        score_halves,
+        metrics=[m.metric for m in settings.members],
+        full=scored.pair.de_real,
+        own=scored.pair.own_de,
+        alpha=settings.preset.de.alpha,
+        strict=False,
+    )
+
+
+def computed_baseline(real: SideInput, genes: Any, scored: Scored, settings: Settings) -> Scored:
+    """The mean response of the reference, scored like a prediction."""
+    groups = real.side.groups
+    kind = real.kind
+    if settings.preset.nan_rule == "propagate":  # cell-eval's own baseline is made of log-normalised values
+        stored = real.side.rows
+        rows = log_normalised(stored, real.side.totals, real.target_sum) if kind == "counts" else stored
+        kind = "lognorm" if kind == "counts" else kind
+        made = cell_eval_baseline(rows, groups.labels, groups.codes, groups.control, genes)
+    else:
+        at = {p: int(k) for p, k in zip(scored.pair.perturbations, scored.pair.own, strict=True)}
+        own = np.array([at.get(label, -1) for label in groups.labels], np.int64)
+        made = generic_baseline(real.side.rows, groups.labels, groups.codes, groups.control, genes, own)
+    side = Side(made.rows, row_totals(made.rows, settings.n_threads), group_cells(made.labels, groups.control))
+    one = replace(real, name="baseline", side=side, kind=kind)
+    return compare(real, one, genes, replace(settings, progress=None))
+
+
+def row_totals(rows: Rows, n_threads: int) -> NDArray[np.float64]:
+    """Sum of every cell's values."""
+    from vcmetrics import _core
+
+    return np.asarray(_core.scan_rows(rows.args(), n_threads)["totals"])
+
+
+def computed_scale(name: str, real: SideInput, genes: Any, scored: Scored, settings: Settings) -> Scale:
+    """Baseline, and for ``"auto"`` also replicate, of the reference itself."""
+    baseline = by_metric(computed_baseline(real, genes, scored, settings).aggregate, settings)
+    if name == "baseline" or settings.preset.control_source == "pred":
+        return Scale(name, baseline)
+    return Scale(name, baseline, computed_replicate(real, genes, scored, settings).replicate)
+
+
+def kept_or_computed(name: str, job: Job, scored: Scored, settings: Settings) -> Scale:
+    """The computed scale, from the cache where it is kept there."""
+    file = None if job.cache_file is None else job.cache_file.with_suffix(f".{name}.json")
+    if file is not None and file.exists():
+        kept = json.loads(file.read_text())
+        return Scale(kept["name"], kept["baseline"], kept["replicate"])
+    real = job.real
+    if not isinstance(real, SideInput):
+        assert job.load_real is not None
+        real = job.load_real()
+    made = computed_scale(name, real, job.genes, scored, settings)
+    if file is not None:
+        partial = file.with_name(f".{file.name}.{os.getpid()}.part")
+        partial.write_text(json.dumps(asdict(made)))
+        os.replace(partial, file)
+    return made
+
+
+def scores_on(scale: Scale | str, scored: Scored, settings: Settings) -> Scores:
+    """Scores of the aggregates on a scale, by registry name."""
+    values = by_metric(scored.aggregate, settings)
+    names = {m.output: m.metric for m in settings.members}
+    undefined = {
+        names[m]: why for m, why in scored.reasons.items() if registry.get(names[m]).aggregate == "ratio_of_sums"
+    }
+    if isinstance(scale, str):
+        return on_fixed_scale(values, scale, undefined=undefined)
+    preset = settings.preset
+    if preset.nan_rule == "propagate":
+        return cell_eval_scores(values, scale.baseline, preset.policies)
+    how: dict[str, Any] = {"undefined": undefined, "strict": False}
+    if preset.gated:
+        how["gated"] = [m for m in values if registry.get(m).gate is not None]
+    if scale.replicate:
+        return from_replicate(values, scale.baseline, scale.replicate, preset.policies, **how)
+    return from_baseline(values, scale.baseline, preset.policies, **how)
+
+
+def bundle_scale(bundle: Bundle, job: Job, scored: Scored, settings: Settings) -> Scale:
+    """Both ends as an official bundle gives them, after checking that it belongs to this reference and these rules."""
+    bundle.check_rules(settings.preset, list(by_metric(scored.aggregate, settings)), control=scored.real.control)
+    real = job.real
+    if isinstance(real, SideInput):  # a kept summary was made from cells that are not at hand to compare
+        groups = real.side.groups
+        mark = source_fingerprint(job.genes, groups.labels, groups.codes, real.dtype)
+        bundle.check_reference(mark, strict=False)
+    chosen = set(bundle.members)
+    return Scale(bundle.name, bundle.baseline, {m: v for m, v in bundle.replicate.items() if m in chosen})
+
+
+def scaled(scale: str | Bundle, job: Job, scored: Scored, settings: Settings) -> tuple[Scale, Scores]:
+    """The ends of a scale and the scores on it."""
+    if isinstance(scale, str) and scale in FIXED_SCALES:
+        return Scale(scale), scores_on(scale, scored, settings)
+    if isinstance(scale, str):
+        made = kept_or_computed(scale, job, scored, settings)
+    else:
+        made = bundle_scale(scale, job, scored, settings)
+    return made, scores_on(made, scored, settings)
+
+
+def resolve_scale(scale: str | os.PathLike[str] | None) -> str | Bundle | None:
+    """Read the bundle where ``scale`` is a directory; refuse what is neither that, nor computed, nor fixed."""
+    if scale is None or scale in COMPUTED or scale in FIXED_SCALES:
+        return None if scale is None else os.fspath(scale)
+    if not Path(scale).exists():
+        msg = (
+            f"scale {scale!r} is neither 'auto' nor 'baseline', nor a fixed scale ({', '.join(FIXED_SCALES)}), "
+            "nor the directory of a bundle"
+        )
+        raise DataError(msg)
+    return read_bundle(scale)

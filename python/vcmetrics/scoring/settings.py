@@ -1,0 +1,115 @@
+"""Everything about a run that is not data: preset, metrics, parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vcmetrics.backend.threads import resolve_threads
+from vcmetrics.metrics import registry
+from vcmetrics.presets.preset import Member, Preset, get_preset
+from vcmetrics.scoring.evaluate import Needs
+from vcmetrics.summary.plan import some
+
+Progress = Callable[[int, int], None]
+EMBEDDED = ("pds_l2", "pds_cosine")  # ranks that read an embedding where one is named
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything about a run that is not data."""
+
+    preset: Preset
+    profile: str
+    members: tuple[Member, ...]
+    target_map: Mapping[str, str | None] | None
+    embed_key: str | None
+    arithmetic: str
+    n_threads: int
+    progress: Progress | None
+
+    @property
+    def needs(self) -> Needs:
+        """What the metrics read."""
+        wanted = {need for spec in self.specs() for need in spec.needs}
+        return Needs(
+            profiles=bool(wanted & {"profiles", "correction"}), correction="correction" in wanted, de="de" in wanted
+        )
+
+    @property
+    def needs_cells(self) -> bool:
+        """Whether any metric reads single cells."""
+        return any("cells" in spec.needs for spec in self.specs())
+
+    def specs(self) -> Iterator[registry.MetricSpec]:
+        """Registry rows of the metrics and of what they are derived from."""
+        for member in self.members:
+            spec = registry.get(member.metric)
+            yield spec
+            for part in (spec.numerator, spec.denominator):
+                if part is not None:
+                    yield registry.get(part)
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that decides a number, for records and digests."""
+        return {
+            "preset": self.preset.name,
+            "profile": self.profile,
+            "metrics": [m.output for m in self.members],
+            "target_map": None if self.target_map is None else dict(self.target_map),
+            "embed_key": self.embed_key,
+            "arithmetic": self.arithmetic,
+            **self.preset.as_dict(),
+        }
+
+
+def resolve_settings(
+    preset: str | Preset,
+    profile: str | None,
+    metrics: Iterable[str] | Mapping[str, Mapping[str, Any]] | None,
+    *,
+    overrides: Mapping[str, Any] | None,
+    target_map: Mapping[str, str | None] | None,
+    embed_key: str | None,
+    arithmetic: str,
+    n_threads: int | None,
+    progress: Progress | None,
+) -> Settings:
+    """Settle preset, profile and metrics before any data is read."""
+    if arithmetic not in ("f64", "gpu32"):
+        msg = f"arithmetic {arithmetic!r} is not known; pass 'f64' or 'gpu32'"
+        raise ValueError(msg)
+    chosen = get_preset(preset)
+    if overrides:
+        chosen = chosen.replace(overrides)
+    members = chosen.members(profile)
+    if metrics is not None:
+        own = metrics if isinstance(metrics, Mapping) else {name: {} for name in metrics}
+        members = tuple(one_member(chosen, name, parameters) for name, parameters in own.items())
+    if embed_key is not None:
+        # as the scorers do: only these two ranks read an embedding, and no gene can be left out of it
+        there = {"embedding": embed_key, "exclude": "none"}
+        members = tuple(m._replace(params={**m.params, **there}) if m.metric in EMBEDDED else m for m in members)
+    return Settings(
+        preset=chosen,
+        profile=chosen.default_profile if profile is None else profile,
+        members=members,
+        target_map=target_map,
+        embed_key=embed_key,
+        arithmetic=arithmetic,
+        n_threads=resolve_threads(n_threads),
+        progress=progress,
+    )
+
+
+def one_member(preset: Preset, name: str, parameters: Mapping[str, Any]) -> Member:
+    """A metric asked for by name: as the preset's profiles list it, with ``parameters`` on top."""
+    spec = registry.get(name)
+    unknown = set(parameters) - set(spec.defaults) - {"embedding"}
+    if unknown:
+        msg = f"metric {name!r} has no parameter {some(sorted(unknown))} (it has: {some(sorted(spec.defaults))})"
+        raise ValueError(msg)
+    listed = (m for members in preset.profiles.values() for m in members if m.metric == spec.name)
+    member = next(listed, Member(spec.name, preset.output_name(spec.name)))
+    return member._replace(params={**member.params, **parameters})
