@@ -150,6 +150,8 @@ def test_replicate_on_the_wrong_side_of_the_baseline():
         from_replicate(values, {"pds_cosine": 0.5}, {"pds_cosine": 0.4}, POLICIES)
     with pytest.raises(DataError, match="no usable replicate scale: the replicate is nan"):
         from_replicate(values, {"pds_cosine": 0.5}, {"pds_cosine": math.nan}, POLICIES)
+    with pytest.raises(DataError, match="where a missing value lies"):
+        from_replicate(values, {"pds_cosine": -0.5}, {"pds_cosine": -0.1}, POLICIES)
     with pytest.raises(DataError, match="de_wilcoxon_sig_jaccard, which the results lack"):
         from_replicate(values, {"pds_cosine": 0.5}, {"pds_cosine": 0.9, "de_wilcoxon_sig_jaccard": 0.4}, POLICIES)
 

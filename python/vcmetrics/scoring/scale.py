@@ -77,6 +77,8 @@ def degenerate(base: float | None, policy: ScalePolicy) -> str | None:
     if not math.isfinite(distance) or distance <= 0.0:
         best = "" if policy.anchor is None else f", which is not on the worse side of {policy.anchor:.6g}"
         return f"the baseline is {base:.6g}{best}"
+    if policy.missing is not None and policy.anchor is not None and policy.anchor <= policy.missing:
+        return f"1 would lie at {policy.anchor:.6g}, where a missing value lies"
     if policy.low is None and policy.missing is not None and not math.isfinite(_raw(policy.missing, base, policy)):
         return f"the baseline {base:.6g} lies too close to {policy.anchor:.6g}"
     return None
