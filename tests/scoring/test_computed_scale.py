@@ -67,9 +67,17 @@ def test_a_fixed_scale():
 def test_cell_eval_scores_against_its_mean_baseline():
     folder = GOLDEN / "cell_eval" / "inputs"
     result = score(
-        folder / "base_pred.h5ad", folder / "base_real.h5ad", preset="cell-eval", profile="vcc", scale="auto", n_threads=1
+        folder / "base_pred.h5ad",
+        folder / "base_real.h5ad",
+        preset="cell-eval",
+        profile="vcc",
+        scale="auto",
+        n_threads=1,
     )
-    want = {r["metric"]: float(r["from_baseline"]) for r in rows(GOLDEN / "cell_eval/cell_eval_0.8.2/baseline/score_vcc.csv")}
+    want = {
+        r["metric"]: float(r["from_baseline"])
+        for r in rows(GOLDEN / "cell_eval/cell_eval_0.8.2/baseline/score_vcc.csv")
+    }
     assert result.overall == pytest.approx(want.pop("avg_score"), rel=1e-5)
     assert {m: pytest.approx(v, rel=1e-5) for m, v in want.items()} == result.scaled_values
 
@@ -107,3 +115,11 @@ def test_a_scale_that_is_nothing_is_refused(tmp_path):
     b = A / "inputs" / "b_real.h5ad"
     with pytest.raises(DataError, match="neither 'auto' nor 'baseline'"):
         score(b, b, scale=tmp_path / "absent", n_threads=1)
+
+
+def test_a_baseline_given_as_a_file():
+    folder = A / "reference" / "baseline" / "baseline_agg.csv"
+    result = score(A / "inputs" / "a_noise.h5ad", A / "inputs" / "a_real.h5ad", baseline=folder, n_threads=1)
+    want = {r["metric"]: float(r["from_baseline"]) for r in rows(A / "scores" / "a_noise.baseline.csv")}
+    assert result.overall == pytest.approx(want.pop("avg_score"), rel=1e-12)
+    assert {m: pytest.approx(v, rel=1e-12) for m, v in want.items()} == result.scaled_values

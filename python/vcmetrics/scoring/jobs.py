@@ -177,7 +177,6 @@ def data_jobs(
                 reference,
                 one,
                 real.genes,
-
                 embeddings=embedded(real, pred, groups, pred_groups[context], settings),
                 cache_file=file,
                 load_real=load,

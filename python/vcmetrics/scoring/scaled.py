@@ -28,6 +28,7 @@ from vcmetrics.scoring.scale import (
     from_baseline,
     from_replicate,
     on_fixed_scale,
+    read_aggregate,
 )
 from vcmetrics.scoring.settings import Settings
 from vcmetrics.sources.rows import Rows
@@ -35,6 +36,7 @@ from vcmetrics.summary.group_summary import Side
 from vcmetrics.summary.plan import group_cells
 
 COMPUTED = ("auto", "baseline")
+Baseline = Mapping[str, float | None]  # aggregates by registry name
 
 
 @dataclass(frozen=True)
@@ -118,17 +120,24 @@ def row_totals(rows: Rows, n_threads: int) -> NDArray[np.float64]:
     return np.asarray(_core.scan_rows(rows.args(), n_threads)["totals"])
 
 
-def computed_scale(name: str, real: SideInput, genes: Any, scored: Scored, settings: Settings) -> Scale:
-    """Baseline, and for ``"auto"`` also replicate, of the reference itself."""
-    baseline = by_metric(computed_baseline(real, genes, scored, settings).aggregate, settings)
+def computed_scale(
+    name: str, real: SideInput, genes: Any, scored: Scored, settings: Settings, given: Baseline | None = None
+) -> Scale:
+    """Baseline (unless ``given``), and for ``"auto"`` also replicate, of the reference itself."""
+    if given is None:
+        baseline: Baseline = by_metric(computed_baseline(real, genes, scored, settings).aggregate, settings)
+    else:
+        baseline = given
     if name == "baseline" or settings.preset.control_source == "pred":
         return Scale(name, baseline)
     return Scale(name, baseline, computed_replicate(real, genes, scored, settings).replicate)
 
 
-def kept_or_computed(name: str, job: Job, scored: Scored, settings: Settings) -> Scale:
-    """The computed scale, from the cache where it is kept there."""
-    file = None if job.cache_file is None else job.cache_file.with_suffix(f".{name}.json")
+def kept_or_computed(name: str, job: Job, scored: Scored, settings: Settings, given: Baseline | None) -> Scale:
+    """The computed scale, from the cache where it is kept there; a ``given`` baseline is never kept."""
+    if given is not None and name == "baseline":
+        return Scale(name, given)
+    file = None if job.cache_file is None or given is not None else job.cache_file.with_suffix(f".{name}.json")
     if file is not None and file.exists():
         kept = json.loads(file.read_text())
         return Scale(kept["name"], kept["baseline"], kept["replicate"])
@@ -136,7 +145,7 @@ def kept_or_computed(name: str, job: Job, scored: Scored, settings: Settings) ->
     if not isinstance(real, SideInput):
         assert job.load_real is not None
         real = job.load_real()
-    made = computed_scale(name, real, job.genes, scored, settings)
+    made = computed_scale(name, real, job.genes, scored, settings, given)
     if file is not None:
         partial = file.with_name(f".{file.name}.{os.getpid()}.part")
         partial.write_text(json.dumps(asdict(made)))
@@ -176,15 +185,32 @@ def bundle_scale(bundle: Bundle, job: Job, scored: Scored, settings: Settings) -
     return Scale(bundle.name, bundle.baseline, {m: v for m, v in bundle.replicate.items() if m in chosen})
 
 
-def scaled(scale: str | Bundle, job: Job, scored: Scored, settings: Settings) -> tuple[Scale, Scores]:
+def scaled(
+    scale: str | Bundle, job: Job, scored: Scored, settings: Settings, given: Baseline | None
+) -> tuple[Scale, Scores]:
     """The ends of a scale and the scores on it."""
     if isinstance(scale, str) and scale in FIXED_SCALES:
         return Scale(scale), scores_on(scale, scored, settings)
     if isinstance(scale, str):
-        made = kept_or_computed(scale, job, scored, settings)
+        made = kept_or_computed(scale, job, scored, settings, given)
     else:
         made = bundle_scale(scale, job, scored, settings)
     return made, scores_on(made, scored, settings)
+
+
+def resolve_baseline(baseline: Mapping[str, float] | str | os.PathLike[str] | None) -> Baseline | None:
+    """Aggregates of a baseline by registry name, from a mapping or an ``agg_results.csv``."""
+    if baseline is None:
+        return None
+    values = baseline if isinstance(baseline, Mapping) else read_aggregate(Path(baseline))
+    known = {}
+    for name, value in values.items():
+        try:
+            known[registry.get(name).name] = value
+        except ValueError as e:
+            msg = f"the baseline names a metric that is not known: {e}"
+            raise DataError(msg) from None
+    return known
 
 
 def resolve_scale(scale: str | os.PathLike[str] | None) -> str | Bundle | None:

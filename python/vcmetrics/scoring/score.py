@@ -16,7 +16,7 @@ from vcmetrics.results.score_result import ContextResult, ScoreResult
 from vcmetrics.scoring.bundle import Bundle
 from vcmetrics.scoring.compare import Clock, compare
 from vcmetrics.scoring.jobs import Job, data_jobs, save_reference, summary_job
-from vcmetrics.scoring.scaled import resolve_scale, scaled
+from vcmetrics.scoring.scaled import Baseline, resolve_baseline, resolve_scale, scaled
 from vcmetrics.scoring.settings import Settings, resolve_settings
 from vcmetrics.sources import open_cells
 from vcmetrics.summary.de_reading import read_de_table
@@ -27,7 +27,12 @@ Progress = Callable[[int, int], None]
 
 
 def run_job(
-    job: Job, settings: Settings, de: tuple[DETable | None, DETable | None], scale: str | Bundle | None, clock: Clock
+    job: Job,
+    settings: Settings,
+    de: tuple[DETable | None, DETable | None],
+    scale: str | Bundle | None,
+    baseline: Baseline | None,
+    clock: Clock,
 ) -> ContextResult:
     """Score one context."""
     scored = compare(
@@ -45,7 +50,7 @@ def run_job(
     )
     if scale is None:
         return result
-    made, scores = scaled(scale, job, scored, settings)
+    made, scores = scaled(scale, job, scored, settings, baseline)
     clock.lap("baseline and replicate" if isinstance(scale, str) else "scale")
     shown = {m.metric: m.output for m in settings.members}
     return replace(
@@ -79,6 +84,7 @@ def score(
     de_pred: Any = None,
     de_real: Any = None,
     scale: str | os.PathLike[str] | None = None,
+    baseline: Mapping[str, float] | str | os.PathLike[str] | None = None,
     bundle: str | os.PathLike[str] | None = None,
     cache: str | os.PathLike[str] | None = None,
     arithmetic: str | None = None,
@@ -117,6 +123,9 @@ def score(
         None: raw values. ``"auto"``: between the generic baseline and the split-half replicates of ``real``.
         ``"baseline"``: from the baseline to the ideal value. A directory: an official bundle. Or the name of a fixed
         scale.
+    baseline
+        Aggregates of another baseline (a mapping, or its ``agg_results.csv``) in place of the computed one; without
+        ``scale`` scores go from it to the ideal value.
     bundle
         Same as a path in ``scale``.
     cache
@@ -161,7 +170,8 @@ def score(
     """
     resolve_device(device, what="score")
     clock = Clock()
-    wanted_scale = resolve_scale(scale if bundle is None else bundle)
+    given = resolve_baseline(baseline)
+    wanted_scale = resolve_scale(bundle if bundle is not None else "baseline" if scale is None and given else scale)
     if arithmetic is None:
         arithmetic = wanted_scale.arithmetic if isinstance(wanted_scale, Bundle) else "f64"
     settings = resolve_settings(
@@ -194,7 +204,7 @@ def score(
         for job in jobs:
             names = [str(g) for g in job.genes]
             de = tuple(None if t is None else read_de_table(t, genes=names) for t in (de_real, de_pred))
-            contexts.append(run_job(job, settings, (de[0], de[1]), wanted_scale, clock))
+            contexts.append(run_job(job, settings, (de[0], de[1]), wanted_scale, given, clock))
         result = ScoreResult(
             contexts=tuple(contexts),
             preset=settings.preset.name,
