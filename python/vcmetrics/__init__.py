@@ -16,24 +16,40 @@ if TYPE_CHECKING:
     from vcmetrics.backend.config import show_config
     from vcmetrics.metrics.registry import list_metrics
     from vcmetrics.presets.preset import list_presets
+    from vcmetrics.results.score_result import ScoreResult
+    from vcmetrics.scoring.score import score
+    from vcmetrics.summary.group_summary import GroupSummary
+    from vcmetrics.summary.summarize import differential_expression, pseudobulk, summarize
 
 # public name -> (module, whether the name is a member of it or the module itself)
 _LAZY: dict[str, tuple[str, bool]] = {
+    "GroupSummary": ("vcmetrics.summary.group_summary", True),
+    "ScoreResult": ("vcmetrics.results.score_result", True),
     "datasets": ("vcmetrics.datasets", False),
+    "differential_expression": ("vcmetrics.summary.summarize", True),
     "list_metrics": ("vcmetrics.metrics.registry", True),
     "list_presets": ("vcmetrics.presets.preset", True),
+    "pseudobulk": ("vcmetrics.summary.summarize", True),
+    "score": ("vcmetrics.scoring.score", True),
     "show_config": ("vcmetrics.backend.config", True),
+    "summarize": ("vcmetrics.summary.summarize", True),
 }
 
 __all__ = [
     "DataError",
     "DeviceError",
+    "GroupSummary",
+    "ScoreResult",
     "VcmetricsWarning",
     "__version__",
     "datasets",
+    "differential_expression",
     "list_metrics",
     "list_presets",
+    "pseudobulk",
+    "score",
     "show_config",
+    "summarize",
 ]
 
 
