@@ -4,6 +4,8 @@
 namespace vcm {
 
 // One binder a family, each in its own bind_<family>.cpp; add a new one to the list in bind_all.
-inline void bind_all([[maybe_unused]] pybind11::module_& m) {}
+void bind_tiles(pybind11::module_& m);
+
+inline void bind_all(pybind11::module_& m) { bind_tiles(m); }
 
 }  // namespace vcm
