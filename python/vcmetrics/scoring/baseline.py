@@ -265,14 +265,12 @@ def take_rows(rows: Rows, chosen: NDArray[np.integer[Any]]) -> Rows:
     indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     indices = np.empty(int(indptr[-1]), rows.indices.dtype)
     data = np.empty(int(indptr[-1]), rows.data.dtype)
-    # one read each: what is taken from is either a pool in memory or a fraction of the file
-    all_indices, all_data = (array.read(0, rows.nnz) for array in (rows.indices, rows.data))
-    for first, last in _blocks(indptr):
-        start, stop = int(indptr[first]), int(indptr[last])
-        shift = rows.indptr[chosen[first:last]] - indptr[first:last]
-        where = np.repeat(shift, lengths[first:last]) + np.arange(start, stop)
-        indices[start:stop] = all_indices[where]
-        data[start:stop] = all_data[where]
+    # row by row: thousands of values are copied at once, and nothing else of a large file is touched
+    at = 0
+    for start, length in zip(rows.indptr[chosen].tolist(), lengths.tolist(), strict=True):
+        indices[at : at + length] = rows.indices.read(start, start + length)
+        data[at : at + length] = rows.data.read(start, start + length)
+        at += length
     return Rows(chosen.shape[0], rows.n_cols, indptr, ChunkedArray.of(indices), ChunkedArray.of(data))
 
 

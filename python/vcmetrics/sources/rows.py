@@ -36,17 +36,19 @@ class ChunkedArray:
         return int(self.starts[-1])
 
     def read(self, start: int, stop: int) -> NDArray[np.generic]:
-        """Copy of the elements ``start`` … ``stop - 1``."""
-        out = np.empty(stop - start, self.dtype)
+        """Elements ``start`` … ``stop - 1``: a view where they lie in one piece, else a copy."""
         size = self.dtype.itemsize
         piece = int(np.searchsorted(self.starts, start, side="right")) - 1
+        parts = []
         at = start
         while at < stop:
             end = min(stop, int(self.starts[piece + 1]))
             byte = int(self.offsets[piece]) + (at - int(self.starts[piece])) * size
-            out[at - start : end - start] = self.buffer[byte : byte + (end - at) * size].view(self.dtype)
+            parts.append(self.buffer[byte : byte + (end - at) * size].view(self.dtype))
             at, piece = end, piece + 1
-        return out
+        if len(parts) == 1:
+            return parts[0]
+        return np.concatenate(parts) if parts else np.empty(0, self.dtype)
 
 
 @dataclass(frozen=True)
