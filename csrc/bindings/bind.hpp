@@ -4,8 +4,12 @@
 namespace vcm {
 
 // One binder a family, each in its own bind_<family>.cpp; add a new one to the list in bind_all.
+void bind_profiles(pybind11::module_& m);
 void bind_tiles(pybind11::module_& m);
 
-inline void bind_all(pybind11::module_& m) { bind_tiles(m); }
+inline void bind_all(pybind11::module_& m) {
+  bind_profiles(m);
+  bind_tiles(m);
+}
 
 }  // namespace vcm

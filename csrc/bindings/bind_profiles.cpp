@@ -1,0 +1,55 @@
+#include <string>
+
+#include "bindings/arrays.hpp"
+#include "bindings/bind.hpp"
+#include "profiles/pairwise.hpp"
+
+namespace vcm {
+namespace {
+
+py::array_t<double> pairwise_sums(const py::handle& x, const py::handle& y, const std::string& term,
+                                  const py::object& left_out, int n_threads) {
+  const auto rows_x = exactly<double>(x, "x", 2), rows_y = exactly<double>(y, "y", 2);
+  PairwiseJob job{};
+  job.n_x = rows_x.shape(0);
+  job.n_y = rows_y.shape(0);
+  job.n_features = rows_x.shape(1);
+  require(rows_y.shape(1) == job.n_features,
+          "x has " + text(job.n_features) + " columns, y has " + text(rows_y.shape(1)));
+  if (term == "cityblock")
+    job.term = PairTerm::cityblock;
+  else if (term == "sqeuclidean")
+    job.term = PairTerm::sqeuclidean;
+  else if (term == "product")
+    job.term = PairTerm::product;
+  else
+    throw std::invalid_argument("term '" + term + "' is not one of cityblock, sqeuclidean, product");
+  py::array_t<std::int64_t, py::array::c_style> skipped;
+  if (!left_out.is_none()) {
+    skipped = exactly<std::int64_t>(left_out, "left_out", 1);
+    require(skipped.size() == job.n_x,
+            "left_out has " + text(skipped.size()) + " entries; expected " + text(job.n_x));
+    for (std::int64_t i = 0; i < job.n_x; ++i)
+      require(skipped.data()[i] < job.n_features,
+              "left_out holds " + text(skipped.data()[i]) + "; there are " + text(job.n_features) + " columns");
+    job.left_out = skipped.data();
+  }
+  py::array_t<double> out({job.n_x, job.n_y});
+  job.x = rows_x.data();
+  job.y = rows_y.data();
+  job.out = out.mutable_data();
+  const Team team = team_of(n_threads);
+  without_gil([&] { pairwise(job, team); });
+  return out;
+}
+
+}  // namespace
+
+void bind_profiles(py::module_& m) {
+  m.def("pairwise_sums", &pairwise_sums, py::arg("x"), py::arg("y"), py::arg("term"),
+        py::arg("left_out") = py::none(), py::arg("n_threads") = 1,
+        "Sums over columns of |x - y|, (x - y)**2 or x * y for all pairs of rows, float64; row i of x leaves "
+        "column left_out[i] out.");
+}
+
+}  // namespace vcm
