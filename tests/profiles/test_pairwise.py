@@ -49,9 +49,7 @@ def test_same_bits_for_threads_and_instruction_sets(term: str, monkeypatch: pyte
 
 def test_not_a_number_and_infinity() -> None:
     x = np.array([[np.nan, 1.0], [np.inf, 1.0]])
-    np.testing.assert_array_equal(
-        _core.pairwise_sums(x, np.zeros((1, 2)), "cityblock"), [[np.nan], [np.inf]]
-    )
+    np.testing.assert_array_equal(_core.pairwise_sums(x, np.zeros((1, 2)), "cityblock"), [[np.nan], [np.inf]])
     np.testing.assert_array_equal(
         _core.pairwise_sums(x, np.zeros((1, 2)), "cityblock", np.array([0, -1])), [[1.0], [np.inf]]
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import MappingProxyType
 from typing import Literal
 
@@ -20,46 +19,19 @@ Metric = Literal["l1", "l2", "cosine"]
 Exclude = Literal["panel", "row", "none"]
 Ties = Literal["midrank", "position", "first", "last", "optimistic", "pessimistic"]
 
-# A product of two long rows is good to about n_genes roundings of its norms; closer candidates are compared directly.
-_NEAR = 1e-11
-# genes a step: the block of differences stays in the second-level cache
-_BLOCK = 1024
-
 
 def target_genes(own: NDArray[np.int64]) -> NDArray[np.int64]:
     """Genes that some perturbation of the panel targets, ascending."""
     return np.unique(own[own >= 0])
 
 
-def _l1(query: Table, reference: Table) -> Table:
-    """Sum of absolute differences of all pairs of rows, in one order of additions for all pairs."""
-    out = np.zeros((query.shape[0], reference.shape[0]))
-    scratch = np.empty((reference.shape[0], min(_BLOCK, reference.shape[1])))
-    for begin in range(0, reference.shape[1], _BLOCK):
-        block = np.ascontiguousarray(reference[:, begin : begin + _BLOCK])
-        view = scratch[:, : block.shape[1]]
-        for i in range(query.shape[0]):
-            np.subtract(block, query[i, begin : begin + _BLOCK], out=view)
-            np.abs(view, out=view)
-            out[i] += view.sum(axis=1)
-    return out
-
-
-def _settle(distance: Table, near: NDArray[np.bool_], direct: Callable[[int, NDArray[np.int64]], Values]) -> None:
-    """Recompute, row by row, the candidates that lie too near the own distance to be told apart."""
-    np.fill_diagonal(near, False)
-    for i in np.flatnonzero(near.any(axis=1)):
-        columns = np.append(np.flatnonzero(near[i]), i)
-        distance[i, columns] = direct(int(i), columns)
-
-
 def match_distances(query: Table, reference: Table, metric: Metric, left_out: NDArray[np.int64] | None = None) -> Table:
-    """Distances of all queries to all references, exact enough to rank the own one.
+    """Distances of all queries to all references; equal references have equal distances.
 
     Parameters
     ----------
     query, reference
-        n × n_genes each; row i of ``reference`` is the match of row i of ``query``.
+        n_queries × n_genes and n_references × n_genes.
     metric
         ``l1`` | ``l2`` (its square is returned, which ranks alike) | ``cosine`` (``1 - cos``, 1 where a norm is 0).
     left_out
@@ -67,67 +39,37 @@ def match_distances(query: Table, reference: Table, metric: Metric, left_out: ND
 
     Returns
     -------
-    (n, n). Equal reference rows have equal distances; entries near the own distance of their row are computed
-    pair by pair in one order, so ranks do not depend on the matrix product.
+    (n_queries, n_references). Every pair is summed in the same order from differences (``cosine``: products), so
+    neither duplicates nor tiny differences are lost in the rounding of a matrix product.
     """
-    rows = np.flatnonzero(left_out >= 0) if left_out is not None else np.empty(0, np.int64)
-    genes = left_out[rows] if left_out is not None else rows
+    from vcmetrics import _core
+    from vcmetrics.backend.threads import resolve_threads
+
+    def sums(x: Table, y: Table, term: str) -> Table:
+        return np.asarray(_core.pairwise_sums(x, y, term, left_out, resolve_threads()))
+
+    query, reference = np.ascontiguousarray(query), np.ascontiguousarray(reference)
     if metric == "l1":
-        sums = _l1(query, reference)
-        sums[rows] -= np.abs(query[rows, genes][:, None] - reference[:, genes].T)
-        return sums
-    if rows.size:
-        query = query.copy()
-        query[rows, genes] = 0.0  # a zero adds nothing to products, and drops out of the query's norm
-
-    square_query = (query * query).sum(axis=1)[:, None]
-    square_reference = np.repeat((reference * reference).sum(axis=1)[None, :], query.shape[0], axis=0)
-    if rows.size:
-        own = reference[:, genes].T
-        square_reference[rows] -= own * own
-
-    def candidates(i: int, columns: NDArray[np.int64]) -> Table:
-        chosen = reference[columns]
-        if left_out is not None and left_out[i] >= 0:
-            chosen[:, left_out[i]] = 0.0
-        return chosen
-
-    # a norm that is nearly all own gene is summed again without it
-    if rows.size:
-        full = (reference * reference).sum(axis=1)
-        for i, j in zip(*np.nonzero(square_reference < 1e-3 * full[None, :]), strict=True):
-            only = candidates(int(i), np.array([j]))[0]
-            square_reference[i, j] = (only * only).sum()
-
-    product = query @ reference.T
+        return sums(query, reference, "cityblock")
     if metric == "l2":
-        distance = np.maximum(square_query + square_reference - 2.0 * product, 0.0)
-        scale = square_query + square_reference
-        own_distance = np.diag(distance)[:, None]
-        near = np.abs(distance - own_distance) <= _NEAR * np.maximum(scale, np.diag(scale)[:, None])
+        return sums(query, reference, "sqeuclidean")
 
-        def direct(i: int, columns: NDArray[np.int64]) -> Values:
-            difference = candidates(i, columns) - query[i]
-            return np.asarray((difference * difference).sum(axis=1))
+    def squared(rows: Table) -> Values:
+        return np.array([_core.pairwise_sums(row[None], row[None], "product")[0, 0] for row in rows])
 
-        _settle(distance, near, direct)
-        return np.asarray(distance)
-
-    norms = np.sqrt(square_query) * np.sqrt(square_reference)
-    # where a norm is zero the distance is 1 exactly; NaN passes through
-    cosines = np.divide(product, norms, out=np.zeros_like(product), where=norms != 0)
-    distance = np.clip(1.0 - cosines, 0.0, 2.0)
-    near = np.abs(distance - np.diag(distance)[:, None]) <= _NEAR
-
-    def angle(i: int, columns: NDArray[np.int64]) -> Values:
-        chosen = candidates(i, columns)
-        norm = np.sqrt(square_query[i, 0]) * np.sqrt((chosen * chosen).sum(axis=1))
-        cosine = np.zeros(columns.size)
-        np.divide((chosen * query[i]).sum(axis=1), norm, out=cosine, where=norm != 0)
-        return np.asarray(np.clip(1.0 - cosine, 0.0, 2.0))
-
-    _settle(distance, near & (norms != 0), angle)
-    return np.asarray(distance)
+    if left_out is None:
+        norms = np.sqrt(squared(query))[:, None] * np.sqrt(squared(reference))[None, :]
+    else:
+        # what a reference's norm is depends on the query's gene
+        shorter = query.copy()
+        rows = np.flatnonzero(left_out >= 0)
+        shorter[rows, left_out[rows]] = 0.0
+        norms = np.sqrt(squared(shorter))[:, None] * np.sqrt(
+            sums(np.ones_like(query), reference * reference, "product")
+        )
+    cosines = np.zeros(norms.shape)  # where a norm is zero the distance is 1 exactly; NaN passes through
+    np.divide(sums(query, reference, "product"), norms, out=cosines, where=norms != 0)
+    return np.asarray(np.clip(1.0 - cosines, 0.0, 2.0))
 
 
 def match_ranks(distance: Table, ties: Ties) -> Values:
@@ -234,12 +176,15 @@ def _panel_distances(pair: Pair, metric: Metric, exclude: Exclude, embedding: st
         return match_distances(pred, real, metric, pair.own)
 
     def kept() -> tuple[Table, Table]:
-        keep = np.ones(pred.shape[1], np.bool_)
-        keep[target_genes(pair.own)] = False
-        if not keep.any():
+        left_out = target_genes(pair.own)
+        if left_out.size == pred.shape[1]:
             msg = "every gene is a target of the panel, none is left to compare; pass exclude='row' or 'none'"
             raise DataError(msg)
-        return np.ascontiguousarray(pred[:, keep]), np.ascontiguousarray(real[:, keep])
+        # zero on both sides adds nothing to a difference, a product or a norm
+        out = pred.copy(), real.copy()
+        for side in out:
+            side[:, left_out] = 0.0
+        return out
 
     return match_distances(*pair.shared(("panel_effects", single), kept), metric)
 
