@@ -50,7 +50,11 @@ def test_wrong_usage_is_2(arguments, capsys):
         (DeviceError("no driver"), 1, "vcmetrics: no driver"),
         (OSError(errno.ENOSPC, "No space left on device", "x.csv"), 1, "vcmetrics: x.csv: No space left on device"),
         (OSError(errno.EIO, "Input/output error"), 1, "vcmetrics: Input/output error"),
-        (MemoryError(), 1, "vcmetrics: not enough memory; close other programs, or lower --memory-budget"),
+        (
+            MemoryError(),
+            1,
+            "vcmetrics: not enough memory; close other programs, or score fewer perturbations at a time",
+        ),
         (KeyboardInterrupt(), 130, "vcmetrics: interrupted; nothing was written"),
     ],
 )

@@ -2,28 +2,7 @@ import click
 import pytest
 
 from vcmetrics import DataError
-from vcmetrics.cli.options import Bytes, Setting, read_target_map, split_names
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [
-        ("4GiB", 4 * 2**30),
-        ("500MB", 500_000_000),
-        ("2e9", 2_000_000_000),
-        ("1.5k", 1500),
-        ("10 mib", 10 * 2**20),
-        ("7", 7),
-    ],
-)
-def test_sizes(text, size):
-    assert Bytes().convert(text, None, None) == size
-
-
-@pytest.mark.parametrize("text", ["", "4 apples", "-1", "0", "1.2.3G", "4XB"])
-def test_bad_sizes(text):
-    with pytest.raises(click.BadParameter):
-        Bytes().convert(text, None, None)
+from vcmetrics.cli.options import Setting, read_target_map, split_names
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from vcmetrics.cli.options import label_options, layer_option, machine_options
+from vcmetrics.cli.options import layer_option, machine_options
 from vcmetrics.cli.progress import Bar
 
 
@@ -15,8 +15,19 @@ from vcmetrics.cli.progress import Bar
     "de", epilog="Example: vcmetrics de real.h5ad --pert-col target_gene --control non-targeting -o de.parquet"
 )
 @click.argument("data", type=click.Path(path_type=Path))
-@label_options
+@click.option("--pert-col", metavar="COLUMN", required=True, help="Column of obs with the perturbation of each cell.")
+@click.option(
+    "--control", metavar="LABEL", default="non-targeting", show_default=True, help="Label of the control cells."
+)
 @layer_option
+@click.option(
+    "--input-type",
+    type=click.Choice(["counts", "lognorm", "values"]),
+    default="counts",
+    show_default=True,
+    help="What DATA holds: raw counts, log1p-normalised values, or values to be taken as they are.",
+)
+@click.option("--cpm-gate", type=float, help="Test only genes whose mean in the control is above this, per million.")
 @click.option(
     "--mode",
     type=click.Choice(["reference", "all", "on_target"]),
@@ -43,7 +54,7 @@ def command(data: Path, mode: str, output: Path, **options: Any) -> None:
     if output.suffix == ".parquet":
         require_parquet()
     with staged_file(output) as path:
-        from vcmetrics.summary.differential_expression import differential_expression
+        from vcmetrics.summary.summarize import differential_expression
 
         with Bar("testing") as progress:
             chosen = {name: value for name, value in options.items() if value is not None}

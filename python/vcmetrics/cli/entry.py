@@ -21,6 +21,7 @@ GOOD, DATA_AT_FAULT, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 COMMANDS = {
     "score": "Score a prediction against real data.",
     "de": "Differential expression of every perturbation against the control.",
+    "baseline": "Write the generic mean-response baseline of a real data set.",
     "demo": "Score three stand-ins for a model on real data that ship with the package.",
     "info": "Show presets, metrics and what this installation can use.",
 }
@@ -68,7 +69,7 @@ def one_line(error: BaseException) -> str:
         return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
     if isinstance(error, MemoryError):
         detail = f" ({error})" if str(error) else ""
-        return f"not enough memory{detail}; close other programs, or lower --memory-budget"
+        return f"not enough memory{detail}; close other programs, or score fewer perturbations at a time"
     return " ".join(str(error).split()) or type(error).__name__
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,30 +13,6 @@ import click
 from vcmetrics._errors import DataError
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
-
-
-class Bytes(click.ParamType):
-    """A number of bytes: ``4GiB``, ``500MB``, ``2e9``."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read a number and a unit."""
-        if isinstance(value, int):
-            return value
-        match = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([kmgt]?i?)b?\s*", str(value).lower())
-        unit = match[2] if match else ""
-        if match is None or unit not in _UNITS:
-            self.fail(f"{value!r} is not a size; write for example 4GiB or 500MB", param, ctx)
-        try:
-            size = int(float(match[1]) * _UNITS[unit])
-        except ValueError:
-            self.fail(f"{value!r} is not a size; write for example 4GiB or 500MB", param, ctx)
-        if size < 1:
-            self.fail("a memory budget must be above zero", param, ctx)
-        return size
 
 
 class Setting(click.ParamType):
@@ -124,16 +99,11 @@ label_options = stack(
     click.option("--pert-col", metavar="COLUMN", help="Column of obs with the perturbation of each cell."),
     click.option("--control", metavar="LABEL", help="Label of the control cells [default: the preset's]."),
 )
-split_options = stack(
-    click.option("--context-col", metavar="COLUMN", help="Score each context (cell line, donor) alone, then average."),
-    click.option("--batch-col", metavar="COLUMN", help="Take effects against the control of the same batch."),
-)
 layer_option = click.option("--layer", metavar="NAME", help="Read this layer instead of X.")
 machine_options = stack(
     click.option(
         "--threads", "n_threads", type=click.IntRange(min=1), help="Number of threads [default: the allowed CPUs]."
     ),
-    click.option("--memory-budget", type=Bytes(), metavar="SIZE", help="Most memory to use, such as 4GiB."),
     click.option(
         "--device",
         type=click.Choice(["auto", "cpu", "cuda"]),

@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 
-from vcmetrics._errors import DataError
 from vcmetrics.cli.options import (
     Setting,
     label_options,
@@ -18,7 +17,6 @@ from vcmetrics.cli.options import (
     machine_options,
     read_target_map,
     split_names,
-    split_options,
 )
 from vcmetrics.cli.progress import Bar
 
@@ -32,7 +30,7 @@ from vcmetrics.cli.progress import Bar
 @click.option("--profile", metavar="NAME", help="Set of metrics within the preset [default: the preset's].")
 @click.option("--metrics", multiple=True, metavar="NAME,…", help="These metrics instead of a profile.")
 @label_options
-@split_options
+@click.option("--context-col", metavar="COLUMN", help="Score each context (cell line, donor) alone, then average.")
 @layer_option
 @click.option("--embed-key", metavar="KEY", help="Key of obsm for metrics that read an embedding.")
 @click.option(
@@ -45,7 +43,8 @@ from vcmetrics.cli.progress import Bar
 @click.option(
     "--scale",
     metavar="auto|BUNDLE",
-    help="Place scores between baseline (0) and replicate (1): computed from REAL ('auto'), or read from a bundle.",
+    help="Place scores between baseline (0) and replicate (1): computed from REAL ('auto'), or read from a bundle. "
+    "'baseline': between the baseline and the ideal value. Or the name of a fixed scale.",
 )
 @click.option("--baseline", metavar="FILE", help="Aggregate of another baseline (agg_results.csv) to scale against.")
 @click.option("--cache", type=click.Path(path_type=Path), metavar="DIR", help="Keep the summary of REAL here; use it.")
@@ -108,11 +107,9 @@ def command(
         json.dump(score_record(result), sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
         print()
         return
-    from rich.console import Console
+    from vcmetrics.results.terminal import print_score, table_console
 
-    from vcmetrics.results.terminal import print_score
-
-    print_score(result, Console())
+    print_score(result, table_console())
     if output is not None:
         print(f"written: {output}")
 
@@ -121,15 +118,24 @@ def check_choices(
     preset: str, profile: str | None, metrics: tuple[str, ...], changes: dict[str, Any]
 ) -> list[str] | None:
     """Refuse unknown presets, profiles, metrics and settings as wrong usage, before any data are opened."""
-    from vcmetrics.presets.preset import get_preset
+    from vcmetrics.scoring.settings import resolve_settings
 
-    names = split_names(metrics)
+    names = split_names(metrics) or None
     if names and profile is not None:
         msg = "--metrics and --profile exclude each other"
         raise click.UsageError(msg)
     try:
-        rules = get_preset(preset).replace(changes)
-        rules.select(profile, tuple(names) or None)
-    except DataError as error:
+        resolve_settings(
+            preset,
+            profile,
+            names,
+            overrides=changes,
+            target_map=None,
+            embed_key=None,
+            arithmetic="f64",
+            n_threads=None,
+            progress=None,
+        )
+    except ValueError as error:
         raise click.UsageError(str(error)) from None
-    return names or None
+    return names

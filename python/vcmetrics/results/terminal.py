@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import TYPE_CHECKING
 
 from vcmetrics.results.files import counts
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from vcmetrics.results.score_result import ScoreResult
+
+
+WIDE = 104  # columns that the whole table takes
+PREFIX = "de_wilcoxon_"  # left out of the names where the terminal is narrower
 
 
 def shown(value: float | None) -> str:
@@ -37,25 +42,33 @@ def timing_line(result: ScoreResult) -> str:
     return f"{seconds(total)}" + (f" ({parts})" if parts else "")
 
 
-def print_score(result: ScoreResult, console: Console, *, title: str | None = None) -> None:
+def table_console() -> Console:
+    """Console for tables on stdout; in a pipe or file, wide enough that nothing is cut."""
+    from rich.console import Console
+
+    return Console() if sys.stdout.isatty() else Console(width=WIDE + 16, no_color=True)
+
+
+def print_score(result: ScoreResult, console: Console) -> None:
     """Print metric, value, baseline, replicate, scaled, how many perturbations count and how many do not."""
     from rich.table import Table
 
     scaled, baseline, replicate = result.scaled_values, result.baseline_values, result.replicate_values
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="bold")
-    table.add_column("metric", overflow="fold")
+    narrow = console.width < WIDE
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0) if narrow else (0, 2, 0, 0))
+    table.add_column("metric", no_wrap=True)
     table.add_column("", width=1)
     table.add_column("value", justify="right")
     if baseline or scaled:
         table.add_column("baseline", justify="right")
         table.add_column("replicate", justify="right")
         table.add_column("scaled", justify="right")
-    table.add_column("counting", justify="right")
-    table.add_column("undefined", justify="right")
+    table.add_column("n used", justify="right")
+    table.add_column("undef", justify="right")
     for metric, value in result.aggregate_values.items():
         used, undefined = counts(result, metric)
         arrow = {"higher": "↑", "lower": "↓"}.get(str(result.directions.get(metric, "")), "")
-        row = [metric, arrow, shown(value)]
+        row = [metric.removeprefix(PREFIX) if narrow else metric, arrow, shown(value)]
         if baseline or scaled:
             row += [shown(values.get(metric)) for values in (baseline, replicate, scaled)]
         row += ["–" if used is None else str(used), "–" if undefined is None else str(undefined)]
