@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from vcmetrics.metrics.aggregate import aggregate
 from vcmetrics.metrics.pair import Pair, Profiles
-from vcmetrics.metrics.registry import MetricSpec, rows
+from vcmetrics.metrics.registry import MetricSpec, get, rows
 from vcmetrics.summary.de_table import DETable
 
 SUMMARY_METRICS = [spec for spec in rows() if "cells" not in spec.needs]
@@ -116,3 +117,18 @@ def test_duplicates_share_their_rank(spec: MetricSpec, make_pair: Callable[..., 
 
 def test_all_declared_laws_are_tested() -> None:
     assert {law for spec in SUMMARY_METRICS for law in spec.invariants} == set(LAWS)
+
+
+@pytest.mark.parametrize("spec", [s for s in SUMMARY_METRICS if s.best is not None], ids=lambda spec: spec.name)
+def test_reality_itself_is_the_best_prediction(spec: MetricSpec, make_pair: Callable[..., Pair]) -> None:
+    pair = make_pair(16, 8, 60, rough=False)
+    same = replace(pair, pred=pair.real, de_pred=pair.de_real)
+    if spec.aggregate == "ratio_of_sums":
+        unbiased = replace(pair.real, correction=np.zeros(8), control_correction=0.0)
+        same = replace(same, real=unbiased, pred=unbiased)
+        value, _ = aggregate({part: get(part).evaluate(same) for part in (spec.numerator, spec.denominator)}, spec.name)
+        assert value == spec.best
+        return
+    values = spec.evaluate(same)
+    assert not np.ma.getmaskarray(values).all()
+    np.testing.assert_allclose(np.ma.compressed(values), spec.best, rtol=1e-12, atol=1e-12)
