@@ -49,6 +49,11 @@ def overlap(
     -------
     (n_perturbations,), ``|top-k R ∩ top-k Q| / k`` in [0, 1]; 1 is best; 0 where k = 0.
 
+    Notes
+    -----
+    cell-eval2 leaves the order of equal fold changes to an unstable sort once a list has more than 20 genes (as with
+    its clipped fold changes), so there its value depends on the version of polars; table order is kept here always.
+
     Examples
     --------
     R = (a, b, c), Q = (b, d, a, c): k = 3, two of (b, d, a) are real: 2/3.
