@@ -1,4 +1,4 @@
-"""Scores, baselines and split halves against cell-eval2 and cell-eval run live on data of other seeds than the stored runs."""
+"""Scores, baselines and split halves against the peers run live, on data of other seeds than the stored runs."""
 
 from __future__ import annotations
 

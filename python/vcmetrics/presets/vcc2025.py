@@ -21,7 +21,11 @@ PRESET = replace(
         }
     ),
     quirks=(
-        *(q for q in _CELL_EVAL.quirks if "AUC" not in q and "auc" not in q and "clustering" not in q),
+        *(
+            q
+            for q in _CELL_EVAL.quirks
+            if not any(word in q for word in ("auc", "clustering", "precision_at", "spearman"))
+        ),
         "DES is overlap_at_N: the prediction's significant genes are cut to the number of observed ones by fold "
         "change, and the divisor stays the observed number; 0 where nothing is significant.",
         "MAE cannot fall below a score of 0, so giving it up costs nothing more.",
