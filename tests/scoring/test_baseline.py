@@ -10,16 +10,16 @@ import pytest
 import scipy.sparse as sp
 
 from vcmetrics._errors import DataError
-from vcmetrics.scoring import baseline
 from vcmetrics.scoring.baseline import (
     cell_eval_baseline,
     generic_baseline,
     group_means,
-    log_normalised,
     mean_response,
     take_rows,
 )
 from vcmetrics.sources.rows import ChunkedArray, Rows
+from vcmetrics.summary import single_precision
+from vcmetrics.summary.single_precision import log_normalised
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -62,7 +62,7 @@ def test_generic_baseline_golden(tmp_path):
 def test_blocks_do_not_change_a_bit(monkeypatch):
     adata, labels, codes, genes, own = _open("cell_eval2/inputs/a_real.h5ad", "target")
     whole = generic_baseline(_rows(adata.X), labels, codes, "non-targeting", genes, own)
-    monkeypatch.setattr(baseline, "_BLOCK", 100)
+    monkeypatch.setattr(single_precision, "BLOCK", 100)
     cut = generic_baseline(_rows(adata.X), labels, codes, "non-targeting", genes, own)
     assert np.array_equal(whole.rows.data.buffer, cut.rows.data.buffer)
     assert np.array_equal(whole.rows.indices.buffer, cut.rows.indices.buffer)
@@ -123,7 +123,7 @@ def test_generic_baseline_refuses():
 
 
 def test_pieces_of_a_chunked_array(monkeypatch):
-    monkeypatch.setattr(baseline, "_BLOCK", 5)
+    monkeypatch.setattr(single_precision, "BLOCK", 5)
     values = np.arange(12, dtype=np.float32)
     # three pieces that lie apart, at odd bytes
     raw = bytearray(100)

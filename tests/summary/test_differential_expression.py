@@ -46,7 +46,6 @@ def test_global_adjustment_counts_all_rows(counts, side_of, summary_of):
 
 
 def test_the_control_gate_is_strict_and_leaves_the_same_genes_for_all(counts, side_of, summary_of):
-    x, labels = counts
     full = table(counts, side_of, summary_of, RankTest(), recipe("linear"))
     limit = float(np.sort(full.ref_mean)[12])
     gated = table(counts, side_of, summary_of, RankTest(gate=limit), recipe("linear"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from vcmetrics._errors import DataError
 from vcmetrics.sources.rows import ChunkedArray, Rows
+from vcmetrics.summary.single_precision import blocks
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-_BLOCK = 1 << 22  # stored values that are handled at a time
 
 
 @dataclass(frozen=True)
@@ -198,7 +197,8 @@ def cell_eval_baseline(
     Parameters
     ----------
     rows
-        Log-normalised values of the reference, n_obs × n_genes (see :func:`log_normalised` for counts).
+        Log-normalised values of the reference, n_obs × n_genes; counts are log-normalised first
+        (:mod:`vcmetrics.summary.single_precision`).
     labels, codes, control, genes
         As in :func:`generic_baseline`.
     n_cells
@@ -234,22 +234,10 @@ def cell_eval_baseline(
     )
 
 
-def log_normalised(rows: Rows, totals: NDArray[np.float64], target: float) -> Rows:
-    """log1p(y / (total / target)) in float32, as the common preprocessing leaves it; empty cells stay 0."""
-    depth = (totals.astype(np.float32) / np.float32(target)).astype(np.float32)
-    depth[depth == 0] = 1.0
-    data = np.empty(rows.nnz, np.float32)
-    for first, last in _blocks(rows.indptr):
-        start, stop = int(rows.indptr[first]), int(rows.indptr[last])
-        divisor = np.repeat(depth[first:last], np.diff(rows.indptr[first : last + 1]))
-        data[start:stop] = np.log1p(rows.data.read(start, stop).astype(np.float32) / divisor)
-    return Rows(rows.n_rows, rows.n_cols, rows.indptr, rows.indices, ChunkedArray.of(data))
-
-
 def group_means(rows: Rows, codes: NDArray[np.integer[Any]], n_groups: int) -> NDArray[np.float64]:
     """(n_groups, n_genes) plain means over cells, summed in float64; 0 for empty groups."""
     sums = np.zeros(n_groups * rows.n_cols)
-    for first, last in _blocks(rows.indptr):
+    for first, last in blocks(rows.indptr):
         start, stop = int(rows.indptr[first]), int(rows.indptr[last])
         group = np.repeat(codes[first:last].astype(np.int64), np.diff(rows.indptr[first : last + 1]))
         used = group >= 0
@@ -272,17 +260,6 @@ def take_rows(rows: Rows, chosen: NDArray[np.integer[Any]]) -> Rows:
         data[at : at + length] = rows.data.read(start, start + length)
         at += length
     return Rows(chosen.shape[0], rows.n_cols, indptr, ChunkedArray.of(indices), ChunkedArray.of(data))
-
-
-def _blocks(indptr: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Cut the rows into runs of some millions of stored values."""
-    first = 0
-    n_rows = indptr.size - 1
-    while first < n_rows:
-        last = int(np.searchsorted(indptr, indptr[first] + _BLOCK, side="right")) - 1
-        last = min(n_rows, max(last, first + 1))
-        yield first, last
-        first = last
 
 
 def _emission_scale(

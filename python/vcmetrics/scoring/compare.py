@@ -110,7 +110,8 @@ def compare(
         raise DataError(msg)
     to_gather = replace(needs, de=needs.de and (de[0] is None or de[1] is None))
     like = real_as_input(real, pred) if isinstance(real, GroupSummary) else real
-    recipes = (recipes_of(like, preset, to_gather, bulk=bulk), recipes_of(pred, preset, to_gather, bulk=bulk))
+    how: dict[str, Any] = {"bulk": bulk, "arithmetic": settings.arithmetic}
+    recipes = (recipes_of(like, preset, to_gather, **how), recipes_of(pred, preset, to_gather, **how))
     summaries = summarize_pair(
         real, pred, genes, recipes, shared_control=shared, n_threads=settings.n_threads, progress=settings.progress
     )

@@ -31,7 +31,6 @@ class SideInput:
     single: bool  # stored as float32 or narrower: peers compute it in single precision
     target_sum: float  # of the per-cell normalisation
     dtype: np.dtype[Any]  # as stored
-    fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def merge_recipes(a: Recipe, b: Recipe) -> Recipe:
     return replace(ranked, fields=a.fields | b.fields, jackknife_target=corrected.jackknife_target)
 
 
-def recipes_of(one: SideInput, preset: Preset, needs: Needs, *, bulk: bool) -> Recipes:
+def recipes_of(one: SideInput, preset: Preset, needs: Needs, *, bulk: bool, arithmetic: str) -> Recipes:
     """What to gather of one side under ``preset``."""
     profile = None
     if needs.profiles:
@@ -101,6 +100,10 @@ def recipes_of(one: SideInput, preset: Preset, needs: Needs, *, bulk: bool) -> R
         # DE on the log-normalised values themselves
         de = Recipe("lognorm32", one.target_sum, frozenset({"sum" if geometric else "expm1", "rank"}))
         test = replace(test, logged=True, linear_table="expm1")
+    elif one.kind == "counts" and arithmetic == "gpu32":
+        fields = {"rank", "sum"} | ({"log1p"} if geometric else set())
+        de = Recipe("cpm32", one.target_sum, frozenset(fields))
+        test = replace(test, linear_table="sum")
     elif one.kind == "counts":
         fields = {"rank", "linear"} | ({"log1p"} if geometric else set())
         # the kernel's own gate works on the linear scale; other target sums are gated afterwards
@@ -131,7 +134,6 @@ def summary_of(one: SideInput, genes: Array, tables: Mapping[str, Mapping[str, A
         n=n,
         totals=group_totals(one.side),
         tables=tables,
-        fingerprint=one.fingerprint,
     )
 
 

@@ -63,12 +63,11 @@ def make_input(
     *,
     predicted: bool,
     reference_median: float | None,
-    gene_order: NDArray[np.int64] | None = None,
 ) -> SideInput:
     """Check one side's values and settle its normalisation."""
     preset = settings.preset
     facts = cells.scan(settings.n_threads)
-    rows = cells.rows(gene_order=gene_order)
+    rows = cells.rows()
     sparse = rows.nnz < cells.n_obs * cells.n_vars
     scan = Scan(name=cells.name, facts=facts, dtype=cells.dtype, genes=cells.genes, has_zeros=sparse)
     side = Side(rows, np.asarray(facts["totals"]), groups)
@@ -87,7 +86,6 @@ def make_input(
         single=cells.dtype.itemsize <= 4 or cells.dtype.kind in "iub",
         target_sum=target,
         dtype=cells.dtype,
-        fingerprint=cells.fingerprint(),
     )
 
 
@@ -96,9 +94,10 @@ def median_total(totals: Array) -> float:
     return float(np.median(totals)) if totals.size else 1.0
 
 
-def aligned(pred: Cells, genes: Array, real_name: str, preset: Preset) -> NDArray[np.int64] | None:
-    """Columns of the prediction in the order of the reference; None where they agree already."""
-    return align_genes(pred.genes, genes, pred_name=pred.name, real_name=real_name, same_order=preset.same_gene_order)
+def aligned(pred: Cells, genes: Array, real_name: str, preset: Preset) -> Cells:
+    """The prediction with its genes in the order of the reference."""
+    order = align_genes(pred.genes, genes, pred_name=pred.name, real_name=real_name, same_order=preset.same_gene_order)
+    return pred.with_gene_order(order)
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ class Job:
 
 def summary_job(real: GroupSummary, pred: Cells, pert_col: str | None, settings: Settings) -> Job:
     """The prediction against a reference that is at hand as a summary."""
-    order = aligned(pred, real.genes, real.name, settings.preset)
+    pred = aligned(pred, real.genes, real.name, settings.preset)
     (groups,) = read_groups(pred, pert_col, real.control, None, settings.preset).values()
     check_labels(
         groups,
@@ -128,9 +127,7 @@ def summary_job(real: GroupSummary, pred: Cells, pert_col: str | None, settings:
     if "kind" not in real.facts:
         msg = f"{real.name}: the summary does not say what its values are; make it again with vcmetrics.summarize"
         raise DataError(msg)
-    one = make_input(
-        pred, groups, settings, predicted=True, reference_median=real.facts["target_sum"], gene_order=order
-    )
+    one = make_input(pred, groups, settings, predicted=True, reference_median=real.facts["target_sum"])
     return Job(None, real, one, real.genes)
 
 
@@ -145,7 +142,7 @@ def data_jobs(
 ) -> list[Job]:
     """One job a context; everything that can be wrong with labels, genes and values is found here."""
     preset = settings.preset
-    order = aligned(pred, real.genes, real.name, preset)
+    pred = aligned(pred, real.genes, real.name, preset)
     real_groups = read_groups(real, pert_col, control, context_col, preset)
     pred_groups = read_groups(pred, pert_col, control, context_col, preset)
     if set(real_groups) != set(pred_groups):
@@ -168,9 +165,7 @@ def data_jobs(
             median = reference.target_sum
         else:
             reference, median = known, known.facts["target_sum"]
-        one = make_input(
-            pred, pred_groups[context], settings, predicted=True, reference_median=median, gene_order=order
-        )
+        one = make_input(pred, pred_groups[context], settings, predicted=True, reference_median=median)
         jobs.append(
             Job(
                 context,
@@ -201,8 +196,6 @@ def embedding_profiles(
     for cells, groups in ((pred, pred_groups), (real, real_groups)):
         x = np.asarray(cells.obsm(key))
         means = np.array([x[groups.codes == g].mean(0, dtype=np.float64) for g in range(len(groups.labels))])
-        if settings.preset.round_profiles and x.dtype == np.float32:
-            means = means.astype(np.float32).astype(np.float64)
         rows = groups.select(real_groups.perturbations)
         out.append(Profiles(means[rows], means[groups.control_code]))
     return out[0], out[1]
@@ -223,4 +216,5 @@ def save_reference(job: Job, scored: Scored) -> None:
         return
     one = job.real
     facts = {"kind": one.kind, "single": one.single, "target_sum": one.target_sum}
-    replace(scored.real, control_side=one.side.control_cells(), facts=facts).save(job.cache_file)
+    control = one.side.control_cells()
+    replace(scored.real, control_side=control, facts=facts, fingerprint=job.cache_file.stem).save(job.cache_file)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vcmetrics._errors import DataError
 from vcmetrics.metrics import registry
-from vcmetrics.scoring.baseline import cell_eval_baseline, generic_baseline, log_normalised
+from vcmetrics.scoring.baseline import cell_eval_baseline, generic_baseline
 from vcmetrics.scoring.bundle import Bundle, read_bundle
 from vcmetrics.scoring.compare import Scored, compare
 from vcmetrics.scoring.evaluate import SideInput
@@ -34,6 +34,7 @@ from vcmetrics.scoring.settings import Settings
 from vcmetrics.sources.rows import Rows
 from vcmetrics.summary.group_summary import Side
 from vcmetrics.summary.plan import group_cells
+from vcmetrics.summary.single_precision import log_normalised
 
 COMPUTED = ("auto", "baseline")
 Baseline = Mapping[str, float | None]  # aggregates by registry name

@@ -50,6 +50,21 @@ class ChunkedArray:
             return parts[0]
         return np.concatenate(parts) if parts else np.empty(0, self.dtype)
 
+    def pieces(self, begin: NDArray[np.int64], end: NDArray[np.int64]) -> ChunkedArray:
+        """Ranges ``begin[i] … end[i] - 1`` one behind the other, left where they lie."""
+        size = self.dtype.itemsize
+        offsets: list[int] = []
+        lengths: list[int] = []
+        first = np.searchsorted(self.starts, begin, side="right") - 1
+        for at, stop, piece in zip(begin.tolist(), end.tolist(), first.tolist(), strict=True):
+            while at < stop:
+                until = min(stop, int(self.starts[piece + 1]))
+                offsets.append(int(self.offsets[piece]) + (at - int(self.starts[piece])) * size)
+                lengths.append(until - at)
+                at, piece = until, piece + 1
+        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        return ChunkedArray(self.buffer, np.array(offsets, np.int64), starts, self.dtype)
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -69,6 +84,13 @@ class Rows:
     def nnz(self) -> int:
         """Stored values, explicit zeros included."""
         return int(self.indptr[-1])
+
+    def take(self, chosen: NDArray[np.int64]) -> Rows:
+        """The rows ``chosen``, in that order, left where they lie."""
+        begin, end = self.indptr[chosen], self.indptr[chosen + 1]
+        indptr = np.concatenate([[0], np.cumsum(end - begin)]).astype(np.int64)
+        indices, data = self.indices.pieces(begin, end), self.data.pieces(begin, end)
+        return Rows(chosen.size, self.n_cols, indptr, indices, data)
 
     def args(self) -> tuple[object, ...]:
         """The flat tuple that the compiled kernels take."""

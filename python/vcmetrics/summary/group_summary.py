@@ -22,10 +22,12 @@ from vcmetrics._errors import DataError
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.sources.rows import ChunkedArray, Rows
 from vcmetrics.summary.plan import Groups
+from vcmetrics.summary.single_precision import exponentiated, log_normalised, per_million
 
 Array = NDArray[Any]
 Progress = Callable[[int, int], None]
 
+SINGLE_PRECISION = {"lognorm32": log_normalised, "cpm32": per_million}  # keys whose values NumPy makes first
 ADDITIVE = ("sum", "linear", "log1p", "expm1", "expm1_32", "square", "nonzero")
 DERIVED = ("u2", "tie", "jackknife")
 FORMAT = 1
@@ -36,9 +38,10 @@ class Recipe:
     """What one pass gathers.
 
     ``key`` says what a stored entry y of a cell with total ℓ stands for. ``"ratio"``: a count, on the linear scale
-    y/(ℓ/scale), ranked by y/ℓ. ``"raw"``: itself. ``"lognorm32"``: its log1p-normalised form
-    to ``scale``, in float32 as the common preprocessing leaves it. ``fields`` are names of tables, with ``"rank"``
-    for ``u2`` and ``tie``. ``gate``: genes whose control mean on the linear scale is not above it are not ranked.
+    y/(ℓ/scale), ranked by y/ℓ. ``"raw"``: itself. ``"lognorm32"``: its log1p-normalised form to ``scale``, in float32
+    as the common preprocessing leaves it. ``"cpm32"``: y·float32(scale/ℓ), as scorers on a GPU have it. ``fields`` are
+    names of tables, with ``"rank"`` for ``u2`` and ``tie``. ``gate``: genes whose control mean on the linear scale is
+    not above it are not ranked.
     """
 
     key: str
@@ -63,11 +66,11 @@ class Side:
 
     def control_cells(self) -> Side:
         """The control cells alone, copied compactly."""
-        from vcmetrics.sources.compact import take_rows
+        from vcmetrics.sources.compact import canonical
 
         chosen = np.flatnonzero(self.groups.codes == self.groups.control_code)
         groups = Groups((self.groups.control,), np.zeros(chosen.size, np.int32), self.groups.control)
-        return Side(take_rows(self.rows, chosen), self.totals[chosen], groups)
+        return Side(canonical(self.rows.take(chosen), resolve_threads(None)), self.totals[chosen], groups)
 
 
 @dataclass(frozen=True)
@@ -300,37 +303,50 @@ def gather(
 
     Each element of ``pairs`` is a side and the side whose control it is ranked against (None: its own, if any).
     """
+    how: dict[str, Any] = {"n_threads": n_threads, "progress": progress}
+    kernel = SINGLE_PRECISION.get(recipe.key)
+    if kernel is not None:
+        made = {
+            id(s): replace(s, rows=kernel(s.rows, s.totals, recipe.scale)) for p in pairs for s in p if s is not None
+        }
+        plain = replace(recipe, key="raw")
+        return gather([(made[id(s)], None if c is None else made[id(c)]) for s, c in pairs], plain, **how)
+    if "expm1_32" in recipe.fields:
+        out = gather(pairs, replace(recipe, fields=recipe.fields - {"expm1_32"}), **how)
+        for (side, _), tables in zip(pairs, out, strict=True):
+            linear = replace(side, rows=exponentiated(side.rows))
+            (sums,) = gather([(linear, None)], Recipe("raw", 1.0, frozenset({"sum"})), n_threads=n_threads)
+            tables["expm1_32"] = sums["sum"]
+        return out
+    return run_pass(pairs, recipe, **how)
+
+
+def run_pass(
+    pairs: Sequence[tuple[Side, Side | None]], recipe: Recipe, *, n_threads: int | None, progress: Progress | None
+) -> list[dict[str, Array]]:
+    """One call of the compiled pass."""
     from vcmetrics import _core
 
     sides: list[Side] = []
-    for side, _ in pairs:
-        sides.append(side)
-    for _, control in pairs:
-        if control is not None and not any(control is s for s in sides):
-            sides.append(control)
+    for s in [side for side, _ in pairs] + [control for _, control in pairs if control is not None]:
+        if not any(s is known for known in sides):
+            sides.append(s)
     at = {id(s): k for k, s in enumerate(sides)}
-    controls: dict[int, Side] = {at[id(s)]: (c if c is not None else s) for s, c in pairs}
+    against = {at[id(s)]: (s if c is None else c) for s, c in pairs}
     calls = []
     for k, side in enumerate(sides):
-        against = controls.get(k)
-        code = -1 if against is None else against.groups.control_code
-        calls.append(
-            (
-                side.rows.args(),
-                side.totals,
-                side.groups.codes,
-                len(side.groups.labels),
-                -1 if against is None or code < 0 else at[id(against)],
-                code,
-            )
-        )
+        control = against.get(k)
+        code = -1 if control is None else control.groups.control_code
+        ranked_at = -1 if control is None or code < 0 else at[id(control)]
+        groups = side.groups
+        calls.append((side.rows.args(), side.totals, groups.codes, len(groups.labels), ranked_at, code))
     out = _core.gather(
         calls,
         sides[0].rows.n_cols,
         recipe.key,
         recipe.scale,
         recipe.gate,
-        sorted(recipe.fields),
+        set(recipe.fields),
         recipe.jackknife_target,
         resolve_threads(n_threads),
         progress,
