@@ -13,7 +13,7 @@ from vcmetrics.metrics.pair import Pair, Profiles
 from vcmetrics.metrics.registry import MetricSpec, get, rows
 from vcmetrics.summary.de_table import DETable
 
-SUMMARY_METRICS = [spec for spec in rows() if "cells" not in spec.needs]
+SUMMARY_METRICS = [spec for spec in rows() if "cells" not in spec.needs and spec.extra is None]
 LAWS = ("gene_order", "perturbation_order", "scale_homogeneous", "scale_invariant", "duplicate_rows_tie")
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from vcmetrics.metrics.pair import Pair
 from vcmetrics.metrics.registry import MetricSpec, get, rows
 
-SUMMARY_METRICS = [spec for spec in rows() if "cells" not in spec.needs]
+SUMMARY_METRICS = [spec for spec in rows() if "cells" not in spec.needs and spec.extra is None]
 # what presets may choose, beside the defaults
 CHOICES = {
     "alpha": (0.05, 0.01),

@@ -47,6 +47,9 @@ _FAMILIES = (
     "de_effect",
     "de_curves",
     "de_direction",
+    "cells",
+    "clustering",
+    "coexpression",
 )
 _ROWS: dict[str, MetricSpec] = {}
 _NAMES: dict[str, str] = {}
@@ -99,7 +102,8 @@ class MetricSpec:
 
     ``definition`` is the formula on one line for people; ``chance`` the value of an uninformed prediction, None
     where there is no such number. ``aggregate`` is ``mean`` or ``ratio_of_sums`` of ``numerator`` and
-    ``denominator``. ``defaults`` are the parameters that the formula takes.
+    ``denominator``. ``defaults`` are the parameters that the formula takes. ``extra`` is the optional dependency of
+    this package that the formula imports; None where it needs no other.
     """
 
     name: str
@@ -122,6 +126,7 @@ class MetricSpec:
     defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     gate: Gate | None = None
     invariants: tuple[str, ...] = ("gene_order", "perturbation_order")
+    extra: str | None = None
 
     def parameters(self, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The formula's parameters: ``settings`` where they name one, else the defaults."""
