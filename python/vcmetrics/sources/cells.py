@@ -1,0 +1,275 @@
+"""Cells: one side's data, opened once, read by every later room."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcmetrics._errors import DataError, VcmetricsWarning
+from vcmetrics.backend.threads import resolve_threads
+from vcmetrics.sources.genes import some
+from vcmetrics.sources.memory import MemoryAnnData, looks_like_anndata
+from vcmetrics.sources.rows import Rows
+from vcmetrics.sources.stored import Store, StoredAnnData, as_path
+
+# copies beyond this are told to the caller
+LARGE_COPY = 64 << 20
+
+
+def open_cells(data: object, *, layer: str | None = None, name: str | None = None) -> Cells:
+    """Open what the user has.
+
+    Parameters
+    ----------
+    data
+        AnnData (in memory, backed or a view), path to an ``.h5ad`` file or a ``.zarr`` store, or :class:`Cells`.
+    layer
+        Read this layer; None reads ``X``.
+    name
+        What messages call it; None takes the path, or ``adata``.
+
+    Returns
+    -------
+    The cells. Nothing but labels, names and row pointers has been read yet.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be opened or is no AnnData, or if it has no such matrix.
+    TypeError
+        If ``data`` is something else.
+    """
+    if isinstance(data, Cells):
+        if layer is not None and layer != data.layer:
+            msg = f"{data.name} was opened with layer={data.layer!r}, not {layer!r}; open it again"
+            raise ValueError(msg)
+        return data
+    path = as_path(data)
+    store: Store
+    if path is not None:
+        store = StoredAnnData(path)
+        if name is not None:
+            store.name = f"{name} {store.name}"
+    elif looks_like_anndata(data):
+        store = MemoryAnnData(data, name or "adata")
+    else:
+        msg = f"expected AnnData or a path to an .h5ad file or .zarr store, got {type(data).__name__}"
+        raise TypeError(msg)
+    try:
+        return Cells(store, layer)
+    except BaseException:
+        store.close()
+        raise
+
+
+class Cells:
+    """Cells × genes of one side, with their labels.
+
+    Attributes
+    ----------
+    name
+        For messages.
+    n_obs, n_vars
+        Numbers of cells and genes.
+    genes
+        Names of the genes, in column order.
+    layer
+        Which matrix; None is ``X``.
+    """
+
+    def __init__(self, store: Store, layer: str | None = None) -> None:
+        self._store = store
+        self.layer = layer
+        self.name = store.name
+        self.n_obs, self.n_vars = store.n_obs, store.n_vars
+        if self.n_obs == 0 or self.n_vars == 0:
+            what = "cells" if self.n_obs == 0 else "genes"
+            msg = f"{self.name}: has no {what} ({self.n_obs} × {self.n_vars})"
+            raise DataError(msg)
+        self.genes: NDArray[np.str_] = store.genes()
+        self._matrix = store.matrix(layer)
+        self._order: NDArray[np.int64] | None = None
+        self._rows: Rows | None = None
+        self._found: dict[str, Any] | None = None
+        self._fingerprint: str | None = None
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Element type of the matrix as stored."""
+        return self._matrix.dtype
+
+    @property
+    def layout(self) -> str:
+        """How the matrix is stored: ``csr``, ``csc`` or ``dense``."""
+        return self._matrix.layout
+
+    def columns(self) -> list[str]:
+        """Names of the columns of ``obs``."""
+        return self._store.columns()
+
+    def column(self, name: str) -> NDArray[np.object_]:
+        """Labels of one column of ``obs``: ``str`` objects, None where missing (NaN, NA).
+
+        Raises
+        ------
+        DataError
+            If there is no such column; the message lists those that are.
+        """
+        columns = self.columns()
+        if name not in columns:
+            msg = f"{self.name}: {name!r} is not a column of obs (columns: {some(columns) or 'none'}); name another"
+            raise DataError(msg)
+        return self._store.column(name)
+
+    def layers(self) -> list[str]:
+        """Names of the layers."""
+        return self._store.layers()
+
+    def obsm_keys(self) -> list[str]:
+        """Names of the embeddings."""
+        return self._store.obsm_keys()
+
+    def obsm(self, key: str) -> NDArray[np.float64]:
+        """One embedding, float64, cells × dimensions."""
+        keys = self.obsm_keys()
+        if key not in keys:
+            msg = f"{self.name}: {key!r} is not in obsm (keys: {some(keys) or 'none'})"
+            raise DataError(msg)
+        return self._store.obsm(key)
+
+    def rows(self, n_threads: int | None = None) -> Rows:
+        """Compressed rows: columns ascend strictly in each, duplicates are summed, explicit zeros may remain.
+
+        Left where they lie for a CSR matrix in memory or bare in an ``.h5ad`` file; otherwise a compact copy
+        (:mod:`vcmetrics.sources.compact` states the memory). The first call reads the whole matrix once, to check it.
+        """
+        self.scan(n_threads)
+        assert self._rows is not None
+        return self._rows
+
+    def scan(self, n_threads: int | None = None) -> dict[str, Any]:
+        """Check and count the values in one read; the answer is kept.
+
+        Returns
+        -------
+        The dict of ``_core.scan_rows`` for what :meth:`rows` gives: ``totals`` (float64, one a cell), ``row_nnz``,
+        ``min``, ``max``, ``n_negative``, ``n_nonfinite``, ``n_fractional``, ``max_fraction``, ``max_row_total``
+        (-inf, row -1, where no row has a total that is a number), the first offenders as (row, column, value) or None,
+        and ``unsorted``, ``duplicates``, ``n_explicit_zeros`` of the matrix as stored, where it is read in place.
+
+        Raises
+        ------
+        DataError
+            If column numbers lie outside the matrix, or the stored arrays cannot be read.
+        """
+        if self._found is None:
+            self._rows, self._found = self._load(resolve_threads(n_threads))
+        return self._found
+
+    def _load(self, n_threads: int) -> tuple[Rows, dict[str, Any]]:
+        from vcmetrics import _core
+        from vcmetrics.sources.compact import canonical, compact_rows, rows_in_place
+
+        matrix = self._matrix
+        rows, why = rows_in_place(matrix), ""
+        if rows is None:
+            why = matrix.why_copied() or f"stored as {matrix.dtype}"
+            try:
+                rows = compact_rows(matrix, n_threads)
+            except DataError:
+                raise
+            except ValueError as error:  # a kernel refused what it was given
+                msg = f"{self.name}: {error}"
+                raise DataError(msg) from error
+        found = dict(_core.scan_rows(rows.args(), n_threads))
+        if found["column_out_of_range"] or found["indptr_bad"]:
+            msg = f"{self.name}: column numbers lie outside the {matrix.n_cols} genes; the data are damaged"
+            raise DataError(msg)
+        if found["unsorted"] or found["duplicates"] or self._order is not None:
+            stored = {key: found[key] for key in ("unsorted", "duplicates", "n_explicit_zeros")}
+            if found["unsorted"] or found["duplicates"]:
+                why = "stored with unsorted or repeated column numbers"
+            rows = canonical(rows, n_threads, *self._gene_map())
+            found = dict(_core.scan_rows(rows.args(), n_threads)) | stored
+        size = len(rows.data) * (rows.data.dtype.itemsize + rows.indices.dtype.itemsize)
+        if why and size > LARGE_COPY:
+            msg = (
+                f"{self.name}: {size / 2**30:.2f} GiB were copied into memory because the matrix is {why}; "
+                "an uncompressed CSR matrix with sorted columns is read in place"
+            )
+            warnings.warn(msg, VcmetricsWarning, stacklevel=4)
+        return rows, found
+
+    def _gene_map(self) -> tuple[NDArray[np.int64] | None, int | None]:
+        if self._order is None:
+            return None, None
+        new = np.full(self._matrix.n_cols, -1, np.int64)
+        new[self._order] = np.arange(self._order.size)
+        return new, self._order.size
+
+    def with_gene_order(self, order: NDArray[np.int64] | None) -> Cells:
+        """Return the same cells with other columns, as :func:`~vcmetrics.sources.genes.align_genes` gives them.
+
+        Parameters
+        ----------
+        order
+            For each new column the present one; genes that are not named are left out. None returns ``self``.
+
+        Returns
+        -------
+        Cells whose :meth:`rows` is a compact copy and whose :meth:`scan` (row totals too) counts the kept genes only.
+        """
+        if order is None:
+            return self
+        order = np.ascontiguousarray(order, np.int64)
+        if np.unique(order).size != order.size or (order.size and (order.min() < 0 or order.max() >= self.n_vars)):
+            msg = f"order must name columns 0 … {self.n_vars - 1}, each at most once"
+            raise ValueError(msg)
+        other = Cells.__new__(Cells)
+        other.__dict__.update(self.__dict__)
+        other.genes = self.genes[order]
+        other.n_vars = int(order.size)
+        other._order = order if self._order is None else self._order[order]
+        other._rows = other._found = other._fingerprint = None
+        return other
+
+    def fingerprint(self) -> str:
+        """Name the content of the matrix and its genes: equal for equal input, cheap to ask.
+
+        A file is known by path, size, time of change and shape; an AnnData in memory by a digest of the numbers.
+        Labels are not part of it for data in memory.
+        """
+        if self._fingerprint is None:
+            digest = hashlib.sha256(
+                f"{self.n_obs}|{self.n_vars}|{self._matrix.nnz}|{self.dtype.str}|{self.layer}".encode()
+            )
+            digest.update("\n".join(self.genes.tolist()).encode())
+            identity = self._store.identity()
+            if identity is not None:
+                digest.update(identity.encode())
+            else:
+                from vcmetrics import _core
+
+                rows = self.rows()
+                threads = resolve_threads()
+                for array in (rows.indptr.view(np.uint8), rows.indices.buffer, rows.data.buffer):
+                    digest.update(_core.block_digests(array, threads))
+            self._fingerprint = digest.hexdigest()
+        return self._fingerprint
+
+    def close(self) -> None:
+        """Close the file; rows that were handed out stay valid."""
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Cells {self.name}: {self.n_obs} × {self.n_vars}, {self._matrix.layout} {self.dtype}>"

@@ -1,0 +1,120 @@
+"""AnnData in memory: its arrays are used where they lie and never written to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcmetrics._errors import DataError
+from vcmetrics.sources.annotations import label_texts, labels_of_codes
+from vcmetrics.sources.arrays import MemoryArray, reading
+from vcmetrics.sources.genes import some
+from vcmetrics.sources.hdf5 import HDF5Array
+from vcmetrics.sources.matrix import Matrix, dense_matrix, sparse_matrix, stored_matrix
+from vcmetrics.sources.stored import ZarrArray
+
+
+def looks_like_anndata(data: object) -> bool:
+    """Tell an AnnData by what it has, so that anndata need not be imported."""
+    return all(hasattr(type(data), part) for part in ("obs", "var", "X", "layers", "obsm", "n_obs", "n_vars"))
+
+
+class MemoryAnnData:
+    """An AnnData of the caller: in memory, backed by a file, or a view."""
+
+    def __init__(self, adata: Any, name: str = "adata") -> None:
+        self._adata = adata
+        self.name = name
+        self.n_obs = int(adata.n_obs)
+        self.n_vars = int(adata.n_vars)
+
+    def genes(self) -> NDArray[np.str_]:
+        """Names of the genes."""
+        return np.array(label_texts(self._adata.var_names.to_numpy()), dtype=str)
+
+    def columns(self) -> list[str]:
+        """Names of the columns of ``obs``."""
+        return [str(name) for name in self._adata.obs.columns]
+
+    def column(self, name: str) -> NDArray[np.object_]:
+        """Labels of a column, None where missing."""
+        obs = self._adata.obs
+        # columns may be named by other things than str
+        series = obs[name] if name in obs.columns else obs.iloc[:, self.columns().index(name)]
+        if series.dtype.name == "category":
+            categories = label_texts(series.cat.categories.to_numpy(dtype=object))
+            return labels_of_codes(series.cat.codes.to_numpy(), categories)
+        missing = series.isna().to_numpy()
+        if missing.any() and series.dtype.kind not in "fiub":
+            values = series.to_numpy(dtype=object, na_value=None)
+        else:
+            values = series.to_numpy()
+        if hasattr(series.dtype, "numpy_dtype") and series.dtype.kind in "fiub":  # nullable numbers
+            values = series.to_numpy(dtype=series.dtype.numpy_dtype, na_value=0)
+        return label_texts(values, missing)
+
+    def layers(self) -> list[str]:
+        """Names of the layers."""
+        # anndata 0.13 will list X among them under None
+        return [str(key) for key in self._adata.layers if key is not None]
+
+    def obsm_keys(self) -> list[str]:
+        """Names of the embeddings."""
+        return [str(key) for key in self._adata.obsm]
+
+    def matrix(self, layer: str | None) -> Matrix:
+        """``X`` or a layer."""
+        what = "X" if layer is None else f"layer {layer!r}"
+        if layer is not None and layer not in self.layers():
+            values = None
+        else:
+            values = self._adata.X if layer is None else self._adata.layers[layer]
+        if values is None:
+            msg = f"{self.name}: has no {what} (layers: {some(self.layers()) or 'none'}); pass layer=..."
+            raise DataError(msg)
+        with reading(self.name, what):
+            try:
+                return self._wrap(values, what)
+            except DataError as error:
+                msg = f"{self.name}: {what} {error}"
+                raise DataError(msg) from error
+
+    def _wrap(self, values: Any, what: str) -> Matrix:
+        shape = (self.n_obs, self.n_vars)
+        if tuple(values.shape) != shape:
+            msg = f"is {values.shape[0]} × {values.shape[1]}, but obs has {shape[0]} rows and var has {shape[1]}"
+            raise DataError(msg)
+        layout = getattr(values, "format", None)
+        if layout in ("csr", "csc") and hasattr(values, "indptr"):
+            return sparse_matrix(layout, shape, MemoryArray(values.data), MemoryArray(values.indices), values.indptr)
+        if isinstance(values, np.ndarray):
+            return dense_matrix(MemoryArray(np.asarray(values)))
+        # backed: a dataset (dense), or a wrapper with its group (sparse)
+        group = getattr(values, "group", values)
+        kind = type(group).__module__.partition(".")[0]
+        if kind == "h5py":
+            return stored_matrix(group, *shape, lambda node: HDF5Array(node, None, self.name))
+        if kind == "zarr":
+            return stored_matrix(group, *shape, lambda node: ZarrArray(node, self.name))
+        msg = (
+            f"{self.name}: {what} is a {type(values).__module__}.{type(values).__qualname__}; "
+            "expected a NumPy array or a SciPy CSR or CSC matrix"
+        )
+        raise TypeError(msg)
+
+    def obsm(self, key: str) -> NDArray[np.float64]:
+        """One embedding, cells × dimensions."""
+        values = self._adata.obsm[key]
+        if hasattr(values, "toarray"):
+            values = values.toarray()
+        out = np.asarray(values, np.float64)
+        return out.reshape(out.shape[0], -1)
+
+    def identity(self) -> str | None:
+        """Return None: only the content names it."""
+        return None
+
+    def close(self) -> None:
+        """Nothing to let go of."""
