@@ -1,0 +1,127 @@
+#include <pybind11/stl.h>
+
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "bindings/arrays.hpp"
+#include "bindings/bind.hpp"
+#include "cells/gather.hpp"
+
+namespace vcm {
+namespace {
+
+const char* const kTables[] = {"sum", "linear", "log1p", "expm1", "expm1_32", "square"};
+
+void require_fields(const std::set<std::string>& fields) {
+  static const std::set<std::string> kKnown = {"sum",    "linear",  "log1p", "expm1",    "expm1_32",
+                                               "square", "nonzero", "rank",  "jackknife"};
+  for (const std::string& field : fields)
+    require(kKnown.count(field) == 1, "field '" + field +
+                                          "' is unknown; expected sum, linear, log1p, expm1, expm1_32, square, "
+                                          "nonzero, rank or jackknife");
+}
+
+Key key_of(const std::string& word) {
+  if (word == "ratio") return Key::ratio;
+  if (word == "raw") return Key::raw;
+  require(word == "lognorm32", "key is '" + word + "'; expected 'ratio', 'raw' or 'lognorm32'");
+  return Key::lognorm32;
+}
+
+GatherSide side_of(const py::tuple& tuple, std::int64_t n_cols, std::size_t n_sides) {
+  require(tuple.size() == 6, "a side is (rows, totals, codes, n_groups, control_side, control_code)");
+  GatherSide side{};
+  side.rows = rows_view(py::cast<py::tuple>(tuple[0]));
+  require_good_indptr(side.rows);
+  require(side.rows.n_cols == n_cols, "rows have " + text(side.rows.n_cols) + " columns; expected " + text(n_cols));
+  require(size_of(side.rows.indices.type) > 1, "column numbers of 8 bits are not supported; use 16, 32 or 64 bits");
+  const auto totals = exactly<double>(tuple[1], "totals", 1);
+  const auto codes = exactly<std::int32_t>(tuple[2], "codes", 1);
+  require(totals.size() == side.rows.n_rows && codes.size() == side.rows.n_rows,
+          "totals and codes need one entry a row (" + text(side.rows.n_rows) + ")");
+  side.totals = totals.data();
+  side.codes = codes.data();
+  side.n_groups = py::cast<std::int64_t>(tuple[3]);
+  require(side.n_groups >= 0, "n_groups must not be negative");
+  for (std::int64_t row = 0; row < side.rows.n_rows; ++row)
+    require(side.codes[row] >= -1 && side.codes[row] < side.n_groups,
+            "codes[" + text(row) + "] is " + text(side.codes[row]) + "; expected -1 … " + text(side.n_groups - 1));
+  side.control_side = py::cast<int>(tuple[4]);
+  side.control_code = py::cast<int>(tuple[5]);
+  require(side.control_side >= -1 && side.control_side < static_cast<int>(n_sides),
+          "control_side is " + text(side.control_side) + "; expected -1 … " + text(static_cast<int>(n_sides) - 1));
+  return side;
+}
+
+py::list gather_sides(const py::list& sides, std::int64_t n_cols, const std::string& key, double scale,
+                      std::optional<double> gate,
+                      const std::set<std::string>& fields, double jackknife_target, int n_threads,
+                      const py::object& progress) {
+  require_fields(fields);
+  GatherJob job;
+  job.n_cols = n_cols;
+  job.key = key_of(key);
+  job.scale = scale;
+  job.gate = gate.value_or(-1.0);
+  job.jackknife_target = jackknife_target;
+  require(scale > 0, "scale must be positive");
+  const bool rank = fields.count("rank") == 1;
+  py::list results;
+  for (const py::handle& item : sides) {
+    GatherSide side = side_of(py::cast<py::tuple>(item), n_cols, sides.size());
+    py::dict result;
+    const auto table = [&](const char* name) {
+      py::array_t<double> array({side.n_groups, n_cols});
+      result[name] = array;
+      return array.mutable_data();
+    };
+    const auto whole_table = [&](const char* name) {
+      py::array_t<std::int64_t> array({side.n_groups, n_cols});
+      result[name] = array;
+      return array.mutable_data();
+    };
+    double** const tables[] = {&side.sum, &side.linear, &side.log1p, &side.expm1, &side.expm1_32, &side.square};
+    for (std::size_t i = 0; i < std::size(kTables); ++i)
+      if (fields.count(kTables[i]) == 1) *tables[i] = table(kTables[i]);
+    if (fields.count("nonzero") == 1) side.nonzero = whole_table("nonzero");
+    if (rank) {
+      side.u2 = whole_table("u2");
+      side.tie = table("tie");
+    }
+    py::array_t<std::int64_t> n(side.n_groups);
+    result["n"] = n;
+    side.n = n.mutable_data();
+    if (fields.count("jackknife") == 1) {
+      require(job.key == Key::ratio, "jackknife needs key 'ratio'");
+      py::array_t<double> jackknife(side.n_groups);
+      result["jackknife"] = jackknife;
+      side.jackknife = jackknife.mutable_data();
+    }
+    results.append(result);
+    job.sides.push_back(side);
+  }
+  for (const GatherSide& side : job.sides)
+    if (rank && side.control_side >= 0)
+      require(side.control_code >= 0 &&
+                  side.control_code < job.sides[static_cast<std::size_t>(side.control_side)].n_groups,
+              "control_code is " + text(side.control_code) + ", which is no group of its side");
+  std::function<void()> report;
+  if (!progress.is_none()) report = [&] { progress(job.done.load(), job.total.load()); };
+  const Team team = team_of(n_threads, report);
+  without_gil([&] { gather(job, team); });
+  if (report) report();
+  return results;
+}
+
+}  // namespace
+
+void bind_cells(py::module_& m) {
+  m.def("gather", &gather_sides, py::arg("sides").noconvert(), py::arg("n_cols"), py::arg("key"), py::arg("scale"),
+        py::arg("gate"), py::arg("fields"), py::arg("jackknife_target"), py::arg("n_threads"),
+        py::arg("progress") = py::none(),
+        "Group sums, rank sums against a control and the jackknife correction, one dict a side.");
+}
+
+}  // namespace vcm
