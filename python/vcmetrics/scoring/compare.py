@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from vcmetrics.scoring.evaluate import SideInput, build_pair, own_genes, recipes
 from vcmetrics.scoring.settings import Settings
 from vcmetrics.summary.de_reading import apply_reading_rules, check_targets
 from vcmetrics.summary.de_table import DETable
-from vcmetrics.summary.group_summary import GroupSummary
+from vcmetrics.summary.group_summary import GroupSummary, Recipe
 
 Array = NDArray[Any]
 
@@ -112,6 +112,8 @@ def compare(
     like = real_as_input(real, pred) if isinstance(real, GroupSummary) else real
     how: dict[str, Any] = {"bulk": bulk, "arithmetic": settings.arithmetic}
     recipes = (recipes_of(like, preset, to_gather, **how), recipes_of(pred, preset, to_gather, **how))
+    if isinstance(real, GroupSummary):
+        check_tables(real, recipes[0].all())
     summaries = summarize_pair(
         real, pred, genes, recipes, shared_control=shared, n_threads=settings.n_threads, progress=settings.progress
     )
@@ -137,6 +139,17 @@ def compare(
     values = {m.output: by_metric[m.metric] for m in settings.members if m.metric in by_metric}
     clock.lap("metrics")
     return Scored(pair, values, panel, reasons, *summaries)
+
+
+def check_tables(real: GroupSummary, recipes: Sequence[Recipe]) -> None:
+    """Refuse a summary that lacks what the metrics read."""
+    for recipe in recipes:
+        if not real.has(recipe):
+            msg = (
+                f"{real.name}: the summary lacks tables that these metrics read ({', '.join(sorted(recipe.fields))} of "
+                f"{recipe.name}); make it with vcmetrics.summarize(fields=..., target_sum=...), or use cache="
+            )
+            raise DataError(msg)
 
 
 def with_de_rules(pair: Pair, settings: Settings) -> Pair:

@@ -80,13 +80,6 @@ def check_counts(scan: Scan, *, fractional: bool, limit: float) -> None:
 def check_lognorm(scan: Scan, *, limit: float) -> None:
     """Log-normalised values: none negative, not all whole numbers, none above log1p of the largest total allowed."""
     facts = scan.facts
-    slack = 16 * float(np.finfo(np.float32 if scan.dtype.itemsize <= 4 else np.float64).eps)
-    if facts["max"] > np.log1p(limit) * (1 + slack):
-        msg = (
-            f"{scan.name}: the largest value is {facts['max']:g}, above log1p({limit:g}): not log1p-normalised; "
-            "pass log1p-normalised values, or set input_type=counts"
-        )
-        raise DataError(msg)
     if facts["n_negative"]:
         msg = (
             f"{scan.name}: log-normalised values must not be negative, but {facts['n_negative']} are (first: "
@@ -97,6 +90,13 @@ def check_lognorm(scan: Scan, *, limit: float) -> None:
         msg = (
             f"{scan.name}: log-normalised values are required but every value is a whole number, as in raw counts; "
             "normalise and log1p them, or set input_type=counts"
+        )
+        raise DataError(msg)
+    slack = 16 * float(np.finfo(np.float32 if scan.dtype.itemsize <= 4 else np.float64).eps)
+    if facts["max"] > np.log1p(limit) * (1 + slack):
+        msg = (
+            f"{scan.name}: the largest value is {facts['max']:g}, above log1p({limit:g}): not log1p-normalised; "
+            "pass log1p-normalised values, or set input_type=counts"
         )
         raise DataError(msg)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vcmetrics._errors import DataError
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.summary.de_table import DETable
 from vcmetrics.summary.group_summary import GroupSummary, Recipe
@@ -100,6 +101,9 @@ def de_table(
             present = (per_million(a_target) > test.gate) | (per_million(a_control[None]) > test.gate)
     u2 = np.ascontiguousarray(side.table(recipe, "u2")[rows][:, kept])
     tie = np.ascontiguousarray(side.table(recipe, "tie")[rows][:, kept])
+    if (u2 < 0).any():
+        msg = f"{side.name}: genes above the gate were not ranked; summarise it again with a lower gate="
+        raise DataError(msg)
     m, n = side.n[rows], int(reference.n[c])
     p = np.asarray(_core.two_sided_p(u2, tie, m, n, test.continuity, resolve_threads(n_threads)))
     m_target, m_control = m_target[:, kept], m_control[kept]

@@ -142,6 +142,11 @@ def summarize(
             control_side=kept,
             control_digest=digest(cells.fingerprint(), control) if needs_control else "",
             fingerprint=cells.fingerprint(),
+            facts={
+                "kind": "counts" if input_type == "counts" else "discrete",
+                "single": cells.dtype.itemsize <= 4,
+                "target_sum": recipe.scale,
+            },
         )
 
 
