@@ -342,7 +342,10 @@ def _check_sizes(sizes: NDArray[np.int64], labels: Sequence[str], control: str, 
         msg = f"the control {control!r} has fewer than 2 cells in the reference; its halves cannot be compared"
         raise DataError(msg)
     if every and thin:
-        msg = f"{thin[0]!r} has fewer than 2 cells in the reference; the lfc_nmae anchor needs 2 of every perturbation"
+        msg = (
+            f"{thin[0]!r} has fewer than 2 cells in the reference; the lfc_nmae anchor needs 2 of every perturbation: "
+            "leave it out, or take the scale of the baseline alone"
+        )
         raise DataError(msg)
     if len(thin) >= len(labels) - 1:
         msg = "no perturbation of the reference has 2 cells, so there are no halves to compare"
