@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+import anndata as ad
 import numpy as np
 import pytest
 
@@ -28,6 +29,18 @@ def test_the_replicate_is_the_mean_of_five_split_halves(noise):
     assert set(noise.replicate_values) == set(want)
     for metric, value in want.items():
         assert noise.replicate_values[metric] == pytest.approx(value, rel=1e-12), metric
+
+
+def test_a_perturbation_of_one_cell_is_left_out_of_both_halves():
+    real = ad.read_h5ad(A / "inputs" / "b_real.h5ad")
+    label = next(x for x in real.obs["target"] if x != "non-targeting")
+    cells = np.flatnonzero(real.obs["target"] == label)
+    without = real[np.setdiff1d(np.arange(real.n_obs), cells)].copy()
+    with_one = real[np.setdiff1d(np.arange(real.n_obs), cells[1:])].copy()
+    a, b = (score(x, x, profile="anndata", scale="auto", n_threads=1).replicate_values for x in (without, with_one))
+    assert set(a) == set(b)
+    for metric, value in a.items():
+        assert b[metric] == pytest.approx(value, rel=1e-9), metric
 
 
 def test_the_baseline_is_the_dispersed_mean_response(noise):

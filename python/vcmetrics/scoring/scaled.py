@@ -55,8 +55,13 @@ def by_metric(values: Mapping[str, float], settings: Settings) -> dict[str, floa
 
 
 def with_codes(one: SideInput, codes: NDArray[np.int32]) -> SideInput:
-    """The same cells in other groups of the same labels."""
-    return replace(one, side=replace(one.side, groups=replace(one.side.groups, codes=codes)))
+    """The same cells in other groups of the same labels; labels that are left without a cell are no longer there."""
+    labels = one.side.groups.labels
+    left = np.flatnonzero(np.bincount(codes[codes >= 0], minlength=len(labels)))
+    number = np.full(len(labels) + 1, -1, np.int32)
+    number[left] = np.arange(left.size)
+    groups = replace(one.side.groups, labels=tuple(labels[k] for k in left), codes=number[codes])
+    return replace(one, side=replace(one.side, groups=groups))
 
 
 def own_control(settings: Settings) -> Settings:
