@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
+import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -16,33 +16,46 @@ PATIENCE = 0.5  # seconds before a bar appears: short work shows none
 class Bar:
     """``with Bar("scoring") as progress:`` gives a callable ``progress(done, total)``.
 
-    The bar goes to stderr, appears only when stderr is a terminal and the work outlasts half a second, and is
-    wiped at the end. ``rich`` is imported at that moment and not before.
+    The bar goes to stderr, appears only when stderr is a terminal and the work outlasts half a second, and is wiped
+    at the end. Until the first call it says "reading", without a share. ``rich`` is imported when the bar appears
+    and not before.
     """
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._bar: Progress | None = None
         self._task: Any = None
-        self._start = 0.0
-        self._visible = False
+        self._state: tuple[int, int] | None = None
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
 
     def __enter__(self) -> Bar:
-        self._start = time.monotonic()
-        self._visible = sys.stderr.isatty()
+        if sys.stderr.isatty():
+            self._timer = threading.Timer(PATIENCE, self._appear)
+            self._timer.daemon = True
+            self._timer.start()
         return self
 
     def __call__(self, done: int, total: int) -> None:
         """Show ``done`` of ``total``; a total that grows is taken over."""
-        if not self._visible:
-            return
-        if self._bar is None:
-            if time.monotonic() - self._start < PATIENCE:
+        with self._lock:
+            self._state = (done, total)
+            self._show()
+
+    def _appear(self) -> None:
+        bar = self._make()
+        with self._lock:
+            if self._timer is None:  # the work has ended meanwhile
                 return
-            self._bar = self._make()
-            self._task = self._bar.add_task(self._text, total=total)
-            self._bar.start()
-        self._bar.update(self._task, completed=done, total=total)
+            self._bar = bar
+            self._task = bar.add_task("reading", total=None)
+            bar.start()
+            self._show()
+
+    def _show(self) -> None:
+        if self._bar is not None and self._state is not None:
+            done, total = self._state
+            self._bar.update(self._task, description=self._text, completed=done, total=total)
 
     @staticmethod
     def _make() -> Progress:
@@ -61,5 +74,10 @@ class Bar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        with self._lock:
+            timer, self._timer = self._timer, None
+            bar, self._bar = self._bar, None
+        if timer is not None:
+            timer.cancel()
+        if bar is not None:
+            bar.stop()

@@ -117,6 +117,8 @@ def compare(
     summaries = summarize_pair(
         real, pred, genes, recipes, shared_control=shared, n_threads=settings.n_threads, progress=settings.progress
     )
+    if settings.progress is not None:
+        settings.progress.next()
     clock.lap("pass over the cells")
     pair = build_pair(
         *summaries,

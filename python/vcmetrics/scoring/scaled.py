@@ -20,7 +20,7 @@ from vcmetrics.scoring.compare import Scored, compare
 from vcmetrics.scoring.evaluate import SideInput
 from vcmetrics.scoring.fingerprint import source_fingerprint
 from vcmetrics.scoring.jobs import Job
-from vcmetrics.scoring.replicate import Anchors, HalfScore, replicate_anchors
+from vcmetrics.scoring.replicate import N_SPLITS, Anchors, HalfScore, replicate_anchors
 from vcmetrics.scoring.scale import (
     FIXED_SCALES,
     Scores,
@@ -66,7 +66,7 @@ def with_codes(one: SideInput, codes: NDArray[np.int32]) -> SideInput:
 
 def own_control(settings: Settings) -> Settings:
     """The same rules, with each side compared with its own control."""
-    return replace(settings, preset=settings.preset.replace({"control_source": "pred"}), progress=None)
+    return replace(settings, preset=settings.preset.replace({"control_source": "pred"}))
 
 
 def computed_replicate(real: SideInput, genes: Any, scored: Scored, settings: Settings) -> Anchors:
@@ -116,7 +116,7 @@ def computed_baseline(real: SideInput, genes: Any, scored: Scored, settings: Set
         made = generic_baseline(real.side.rows, groups.labels, groups.codes, groups.control, genes, own)
     side = Side(made.rows, row_totals(made.rows, settings.n_threads), group_cells(made.labels, groups.control))
     one = replace(real, name="baseline", side=side, kind=kind)
-    return compare(real, one, genes, replace(settings, progress=None))
+    return compare(real, one, genes, settings)
 
 
 def row_totals(rows: Rows, n_threads: int) -> NDArray[np.float64]:
@@ -137,6 +137,14 @@ def computed_scale(
     if name == "baseline" or settings.preset.control_source == "pred":
         return Scale(name, baseline)
     return Scale(name, baseline, computed_replicate(real, genes, scored, settings).replicate)
+
+
+def further_passes(scale: str | Bundle | None, given: Baseline | None, settings: Settings) -> int:
+    """How many comparisons a scale takes beside the prediction's own, where nothing is kept."""
+    if scale not in COMPUTED:
+        return 0
+    baseline = 0 if given is not None else 1
+    return baseline + (N_SPLITS if scale == "auto" and settings.preset.control_source != "pred" else 0)
 
 
 def kept_or_computed(name: str, job: Job, scored: Scored, settings: Settings, given: Baseline | None) -> Scale:

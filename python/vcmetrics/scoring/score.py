@@ -16,7 +16,7 @@ from vcmetrics.results.score_result import ContextResult, ScoreResult
 from vcmetrics.scoring.bundle import Bundle
 from vcmetrics.scoring.compare import Clock, compare
 from vcmetrics.scoring.jobs import Job, data_jobs, save_reference, summary_job
-from vcmetrics.scoring.scaled import Baseline, resolve_baseline, resolve_scale, scaled
+from vcmetrics.scoring.scaled import Baseline, further_passes, resolve_baseline, resolve_scale, scaled
 from vcmetrics.scoring.settings import Settings, resolve_settings
 from vcmetrics.sources import open_cells
 from vcmetrics.summary.de_reading import read_de_table
@@ -140,7 +140,7 @@ def score(
     n_threads
         Threads; None for all that this process may use. Results do not depend on it.
     progress
-        Called as ``progress(done, total)`` during the pass.
+        Called as ``progress(done, total)`` during the passes over the cells; ``done`` never goes back.
 
     Returns
     -------
@@ -201,10 +201,15 @@ def score(
             jobs = data_jobs(real_cells, pred_cells, pert_col, control, context_col, settings, cache)
         clock.lap("opening and labels")
         contexts = []
+        steps = 1 + further_passes(wanted_scale, given, settings)
+        if settings.progress is not None:
+            settings.progress.expect(steps * len(jobs))
         for job in jobs:
             names = [str(g) for g in job.genes]
             de = tuple(None if t is None else read_de_table(t, genes=names) for t in (de_real, de_pred))
             contexts.append(run_job(job, settings, (de[0], de[1]), wanted_scale, given, clock))
+            if settings.progress is not None:
+                settings.progress.reach(steps * len(contexts))
         result = ScoreResult(
             contexts=tuple(contexts),
             preset=settings.preset.name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,9 @@ from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.metrics import registry
 from vcmetrics.presets.preset import Member, Preset, get_preset
 from vcmetrics.scoring.evaluate import Needs
+from vcmetrics.scoring.steps import Progress, Steps
 from vcmetrics.summary.plan import some
 
-Progress = Callable[[int, int], None]
 EMBEDDED = ("pds_l2", "pds_cosine")  # ranks that read an embedding where one is named
 
 
@@ -27,7 +27,7 @@ class Settings:
     embed_key: str | None
     arithmetic: str
     n_threads: int
-    progress: Progress | None
+    progress: Steps | None
 
     @property
     def needs(self) -> Needs:
@@ -99,7 +99,7 @@ def resolve_settings(
         embed_key=embed_key,
         arithmetic=arithmetic,
         n_threads=resolve_threads(n_threads),
-        progress=progress,
+        progress=None if progress is None else Steps(progress),
     )
 
 
