@@ -71,6 +71,11 @@ def number(text):
     return float(text) if text else np.nan
 
 
+def tolerance(metric):
+    """1e-12; but the peer multiplies matrices in float32 for cell_cov_ccc, in an order that is its BLAS's own."""
+    return 1e-6 if metric == "cell_cov_ccc" else 1e-12
+
+
 @pytest.fixture(scope="module")
 def scored():
     kept = {}
@@ -102,7 +107,7 @@ def test_every_value(run, scored, close):
         shown = {p for p, gone in zip(context.perturbations, np.ma.getmaskarray(got), strict=True) if not gone}
         assert shown == set(rows), metric
         for label, value in rows.items():
-            close(context, metric, label, got[context.perturbations.index(label)], value, 1e-12)
+            close(context, metric, label, got[context.perturbations.index(label)], value, tolerance(metric))
 
 
 @pytest.mark.parametrize("run", RUNS)
@@ -113,4 +118,5 @@ def test_every_aggregate(run, scored, undecided):
     assert set(got) == set(mean)
     for metric, text in mean.items():
         if "direction" not in metric or not undecided(context):
-            np.testing.assert_allclose(got[metric], number(text), rtol=1e-12, atol=1e-12, err_msg=metric)
+            limit = tolerance(metric)
+            np.testing.assert_allclose(got[metric], number(text), rtol=limit, atol=limit, err_msg=metric)

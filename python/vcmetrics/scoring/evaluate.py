@@ -228,11 +228,10 @@ def build_pair(
     perturbations = tuple(x for x in real.labels if x != real.control)
     shared = preset.control_source == "real"
     sides: list[Profiles | None] = [None, None]
-    own = np.full(len(perturbations), -1, np.int64)
+    targets = own_genes(perturbations, real.genes, preset, target_map)
+    at = {str(g): k for k, g in enumerate(real.genes)}
+    own = np.array([-1 if t is None else at[t] for t in targets], np.int64)
     if needs.profiles:
-        targets = own_genes(perturbations, real.genes, preset, target_map)
-        at = {str(g): k for k, g in enumerate(real.genes)}
-        own = np.array([-1 if t is None else at[t] for t in targets], np.int64)
         made = []
         for k, s in enumerate((real, pred)):
             recipe = recipes[k].profile

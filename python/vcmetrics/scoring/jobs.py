@@ -24,6 +24,7 @@ from vcmetrics.summary.group_summary import GroupSummary, Side, digest
 from vcmetrics.summary.plan import Groups, check_labels, group_cells, some
 
 if TYPE_CHECKING:
+    from vcmetrics.metrics.cells import CellPair
     from vcmetrics.sources import Cells
 
 Array = NDArray[Any]
@@ -172,12 +173,26 @@ def data_jobs(
                 reference,
                 one,
                 real.genes,
+                cells=partial(cell_pair, real, pred, load, one, settings),
                 embeddings=embedded(real, pred, groups, pred_groups[context], settings),
                 cache_file=file,
                 load_real=load,
             )
         )
     return jobs
+
+
+def cell_pair(
+    real: Cells, pred: Cells, load_real: Callable[[], SideInput], one: SideInput, settings: Settings
+) -> CellPair:
+    """Single cells of both sides, for the metrics that read them."""
+    from vcmetrics.metrics.cells import CellPair, CellSide
+
+    def side(cells: Cells, given: SideInput) -> CellSide:
+        s = given.side
+        return CellSide(s.rows, s.groups, s.totals, given.kind, given.target_sum, given.name, cells.obsm)
+
+    return CellPair(side(real, load_real()), side(pred, one), settings.n_threads)
 
 
 def embedded(

@@ -11,6 +11,9 @@ import numpy as np
 from vcmetrics.summary.de_table import DETable
 from vcmetrics.summary.differential_expression import RankTest, benjamini_hochberg, de_table, log2_fold_change
 from vcmetrics.summary.group_summary import GroupSummary, Progress, Recipe, Side, gather
+from vcmetrics.summary.plan import Groups
+
+EVERYONE = ""  # label of the one group of all cells
 
 
 def one_against_rest(
@@ -19,25 +22,22 @@ def one_against_rest(
     """Every label against all other cells; each gene is ranked once."""
     from vcmetrics import _core
 
-    plain = replace(recipe, fields=recipe.fields - {"rank"})
-    (tables,) = gather([(side, None)], plain, n_threads=n_threads, progress=progress)
+    (tables,) = gather([(side, None)], replace(recipe, fields=recipe.fields - {"rank"}), n_threads=n_threads)
     n = tables.pop("n")
     labels, total = side.groups.labels, int(n.sum())
-    ranks = _core.rank_all(
-        (side.rows.args(), side.totals, side.groups.codes, len(labels)),
-        side.rows.n_cols,
-        recipe.key,
-        recipe.scale,
-        n_threads,
-        progress,
-    )
-    u2 = np.asarray(ranks["u2"])
-    tie = np.broadcast_to(ranks["tie"], u2.shape)
+    # Each gene is sorted once, all cells together, as a control of every label. A group against all cells is a group
+    # against the rest and against itself, where 2U = m²; a group without cells leaves the ties of all cells alone.
+    everyone = Groups((EVERYONE,), np.where(side.groups.codes < 0, -1, 0).astype(np.int32), EVERYONE)
+    widened = replace(side, groups=replace(side.groups, labels=(*labels, EVERYONE), control=EVERYONE))
+    against = replace(side, groups=everyone)
+    ranked = replace(recipe, fields=frozenset({"rank"}))
+    (ranks,) = gather([(widened, against)], ranked, n_threads=n_threads, progress=progress)
+    u2 = np.ascontiguousarray(ranks["u2"][:-1] - (n * n)[:, None])
+    tie = ranks["tie"][-1:]
     rest = total - n
     p = np.empty(u2.shape)
     for k in range(len(labels)):  # the rest differs from label to label
-        one = np.ascontiguousarray(tie[k : k + 1])
-        p[k] = _core.two_sided_p(u2[k : k + 1], one, n[k : k + 1], int(rest[k]), test.continuity, n_threads)[0]
+        p[k] = _core.two_sided_p(u2[k : k + 1], tie, n[k : k + 1], int(rest[k]), test.continuity, n_threads)[0]
     # means of the rest from the sums, in the space in which they were added
     logs = "sum" if test.logged else "log1p"
     table = tables[logs if test.mean == "geometric" else test.linear_table]
