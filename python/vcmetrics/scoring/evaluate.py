@@ -31,6 +31,7 @@ class SideInput:
     single: bool  # stored as float32 or narrower: peers compute it in single precision
     target_sum: float  # of the per-cell normalisation
     dtype: np.dtype[Any]  # as stored
+    order: tuple[str, ...] = ()  # labels as the column's categories list them; empty: sorted
 
 
 @dataclass(frozen=True)

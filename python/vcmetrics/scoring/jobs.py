@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -64,8 +64,9 @@ def make_input(
     *,
     predicted: bool,
     reference_median: float | None,
+    order: Sequence[str] = (),
 ) -> SideInput:
-    """Check one side's values and settle its normalisation."""
+    """Check one side's values and settle its normalisation; ``order`` as in :class:`SideInput`."""
     preset = settings.preset
     facts = cells.scan(settings.n_threads)
     rows = cells.rows()
@@ -87,6 +88,7 @@ def make_input(
         single=cells.dtype.itemsize <= 4 or cells.dtype.kind in "iub",
         target_sum=target,
         dtype=cells.dtype,
+        order=tuple(order),
     )
 
 
@@ -155,11 +157,12 @@ def data_jobs(
         suffix = "" if context is None else f", context {context!r}"
         where = (names[0] + suffix, names[1] + suffix)
         check_labels(pred_groups[context], groups, pred_needs_control=preset.prediction_needs_control, names=where)
+    order = real.group_order(default_column(real, preset) if pert_col is None else pert_col) or ()
     jobs = []
     for context, groups in real_groups.items():
-        file = cache_file(cache, real, groups, settings)
+        file = cache_file(cache, real, groups, order, settings)
         known = GroupSummary.load(file) if file is not None and file.exists() else None
-        load = partial(make_input, real, groups, settings, predicted=False, reference_median=None)
+        load = partial(make_input, real, groups, settings, predicted=False, reference_median=None, order=order)
         reference: SideInput | GroupSummary
         if known is None:
             reference = load()
@@ -216,12 +219,15 @@ def embedding_profiles(
     return out[0], out[1]
 
 
-def cache_file(cache: str | os.PathLike[str] | None, real: Cells, groups: Groups, settings: Settings) -> Path | None:
+def cache_file(
+    cache: str | os.PathLike[str] | None, real: Cells, groups: Groups, order: Sequence[str], settings: Settings
+) -> Path | None:
     """Where the summary of the reference is kept: one file per data, labels and settings."""
     if cache is None or settings.needs_cells:
         return None
     Path(cache).mkdir(parents=True, exist_ok=True)
-    key = digest(real.fingerprint(), groups.labels, groups.control, groups.codes.tobytes(), settings.describe())
+    labelled = (groups.labels, groups.control, groups.codes.tobytes(), tuple(order))
+    key = digest(real.fingerprint(), *labelled, settings.describe())
     return Path(cache) / f"reference-{key}.npz"
 
 

@@ -88,6 +88,7 @@ def computed_replicate(real: SideInput, genes: Any, scored: Scored, settings: Se
         )
 
     groups = real.side.groups
+    code = {label: k for k, label in enumerate(groups.labels)}
     return replicate_anchors(
         groups.codes,
         groups.labels,
@@ -97,6 +98,7 @@ def computed_replicate(real: SideInput, genes: Any, scored: Scored, settings: Se
         full=scored.pair.de_real,
         own=scored.pair.own_de,
         alpha=settings.preset.de.alpha,
+        order=[code[label] for label in real.order if label in code] or None,
         strict=False,
     )
 

@@ -98,6 +98,13 @@ def labels_of_codes(codes: NDArray[Any], categories: NDArray[np.object_]) -> NDA
     return out
 
 
+def number_order(values: NDArray[Any]) -> list[str] | None:
+    """Labels of numbers, ascending; None for text."""
+    if values.dtype.kind not in "fiub":
+        return None
+    return [label for label in label_texts(np.unique(values)) if label is not None]
+
+
 class Frame:
     """A stored data frame (``obs`` or ``var``): its length, its index, its columns as labels.
 
@@ -157,6 +164,23 @@ class Frame:
             msg = f"column {name!r} has {labels.size} entries for {self.n} rows"
             raise DataError(msg)
         return labels
+
+    def group_order(self, name: str) -> list[str] | None:
+        """Labels of a column in the order of its categories, or of its numbers; None for plain text."""
+        if self._compound:
+            values, key = read_values(self._node, name), f"{name}_categories"
+            if self._legacy is None or key not in self._legacy or values.dtype.kind not in "iu":
+                return number_order(values)
+            categories = self._legacy[key]
+        else:
+            node = self._node[name]
+            if is_array(node) and "categories" in node.attrs:
+                categories = self._categories(node)
+            elif not is_array(node) and "categories" in node:
+                categories = node["categories"]
+            else:
+                return number_order(read_values(node if is_array(node) else node["values"]))
+        return [label for label in label_texts(read_values(categories)) if label is not None]
 
     def _compound_column(self, name: str) -> NDArray[np.object_]:
         values = read_values(self._node, name)

@@ -125,6 +125,14 @@ class Cells:
             raise DataError(msg)
         return self._store.column(name)
 
+    def group_order(self, name: str) -> list[str] | None:
+        """Labels of one column of ``obs`` in the order in which data frames group them.
+
+        That is the order of the categories, or of the numbers; None for plain text, which is sorted. Labels without a
+        cell may be among them.
+        """
+        return self._store.group_order(name)
+
     def layers(self) -> list[str]:
         """Names of the layers."""
         return self._store.layers()

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcmetrics._errors import DataError
-from vcmetrics.sources.annotations import label_texts, labels_of_codes
+from vcmetrics.sources.annotations import label_texts, labels_of_codes, number_order
 from vcmetrics.sources.arrays import MemoryArray, reading
 from vcmetrics.sources.genes import some
 from vcmetrics.sources.hdf5 import HDF5Array
@@ -54,6 +54,14 @@ class MemoryAnnData:
         if hasattr(series.dtype, "numpy_dtype") and series.dtype.kind in "fiub":  # nullable numbers
             values = series.to_numpy(dtype=series.dtype.numpy_dtype, na_value=0)
         return label_texts(values, missing)
+
+    def group_order(self, name: str) -> list[str] | None:
+        """Labels of a column in the order of its categories, or of its numbers; None for plain text."""
+        obs = self._adata.obs
+        series = obs[name] if name in obs.columns else obs.iloc[:, self.columns().index(name)]
+        if series.dtype.name == "category":
+            return [str(label) for label in label_texts(series.cat.categories.to_numpy(dtype=object))]
+        return number_order(series.dropna().to_numpy())
 
     def layers(self) -> list[str]:
         """Names of the layers."""

@@ -34,6 +34,9 @@ class Store(Protocol):
     def column(self, name: str) -> NDArray[np.object_]:
         """Labels of a column, None where missing."""
 
+    def group_order(self, name: str) -> list[str] | None:
+        """Labels of a column in the order of its categories, or of its numbers; None for plain text."""
+
     def layers(self) -> list[str]:
         """Names of the layers."""
 
@@ -142,6 +145,11 @@ class StoredAnnData:
             except DataError as error:
                 msg = f"{self.name}: obs column {name!r}: {error}"
                 raise DataError(msg) from error
+
+    def group_order(self, name: str) -> list[str] | None:
+        """Labels of a column in the order of its categories, or of its numbers; None for plain text."""
+        with reading(self.name, f"obs column {name!r}"):
+            return self._obs.group_order(name)
 
     def layers(self) -> list[str]:
         """Names of the layers."""
