@@ -6,10 +6,9 @@ namespace vcm {
 
 constexpr std::int64_t kDenseFeatures = 1024;
 
-template <class T>
 struct DenseScratch {
-  Buffer<T> tile;
-  Buffer<T> rows;
+  Buffer<double> tile;
+  Buffer<double> rows;
   Buffer<double> squared;
 };
 
@@ -21,18 +20,18 @@ class DenseMean {
             const DistanceTiles& kernels)
       : plan_(plan), cells_(cells), n_features_(n_features), row_stride_(row_stride), kernels_(kernels) {}
 
-  void run(const MeanItem& item, DenseScratch<T>& scratch, double* slots) const {
+  void run(const MeanItem& item, DenseScratch& scratch, double* slots) const {
     const MeanTile& tile = plan_.tiles[item.tile];
     const std::int64_t stride = tile_stride(tile);
     double* squared = scratch.squared.reserve(item.rows * stride);
     std::memset(squared, 0, sizeof(double) * item.rows * stride);
     const std::int64_t width = std::min(n_features_, kDenseFeatures);
-    T* dense = scratch.tile.reserve(width * kTileCells);
-    T* together = scratch.rows.reserve(width * kTogether);
-    const auto difference = difference_of<T>(kernels_);
+    double* dense = scratch.tile.reserve(width * kTileCells);
+    double* together = scratch.rows.reserve(width * kTogether);
+    const auto difference = kernels_.difference_double;
     for (std::int64_t from = 0; from < n_features_; from += kDenseFeatures) {
       const std::int64_t n = std::min(kDenseFeatures, n_features_ - from);
-      std::memset(dense, 0, sizeof(T) * n * stride);
+      std::memset(dense, 0, sizeof(double) * n * stride);
       for (std::int64_t j = 0; j < tile.cells; ++j) {
         const T* x = cell(tile.group, tile.first + j) + from;
         for (std::int64_t k = 0; k < n; ++k) dense[k * stride + j] = x[k];
@@ -44,7 +43,7 @@ class DenseMean {
         for (std::int64_t i = 0; i < meeting.rows; i += kTogether) {
           const std::int64_t rows = std::min(kTogether, meeting.rows - i);
           for (std::int64_t r = 0; r < rows; ++r)
-            std::memcpy(together + r * width, cell(panel.group, panel.first + i + r) + from, sizeof(T) * n);
+            std::copy_n(cell(panel.group, panel.first + i + r) + from, n, together + r * width);
           difference(together, width, rows, dense, stride, n, acc, stride);
           acc += rows * stride;
         }

@@ -131,7 +131,7 @@ void mean_distances_dense(const T* cells, std::int64_t n_rows, std::int64_t n_fe
   const DenseMean<T> means(plan, cells, n_features, row_stride, VCM_SELECT_ISA(distance_tiles)());
   const std::int64_t work = work_of(plan, n_features);
   const auto n_items = static_cast<std::int64_t>(plan.items.size());
-  std::vector<DenseScratch<T>> scratch(n_workers(team, n_items, work));
+  std::vector<DenseScratch> scratch(n_workers(team, n_items, work));
   for_each_task(team, n_items, work, [&](std::int64_t task, int worker, const std::atomic<bool>&) {
     means.run(plan.items[task], scratch[worker], slots.data());
   });
