@@ -1,5 +1,7 @@
 """The pass over the cells against the definition, dense and slow."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import sparse, stats
@@ -20,7 +22,7 @@ def chunked(array, lengths, shift=1):
     if array.size == 0:
         starts.append(0)
     pieces, offsets, at = [], [], 0
-    for first, last in zip(starts[:-1], starts[1:], strict=True):
+    for first, last in itertools.pairwise(starts):
         pieces.append(np.full(shift, 0xFF, np.uint8))
         at += shift
         offsets.append(at)
@@ -357,9 +359,16 @@ def test_columns_out_of_range_are_refused(column):
 
 def test_wrong_arguments_are_refused():
     sides = args_of([counts(25, 30, 10, 3)])
-    good = dict(
-        sides=sides, n_cols=10, key="ratio", scale=1.0, gate=None, fields={"sum"}, jackknife_target=1.0, n_threads=1
-    )
+    good = {
+        "sides": sides,
+        "n_cols": 10,
+        "key": "ratio",
+        "scale": 1.0,
+        "gate": None,
+        "fields": {"sum"},
+        "jackknife_target": 1.0,
+        "n_threads": 1,
+    }
     for change, words in [
         ({"fields": {"mean"}}, "field 'mean' is unknown"),
         ({"key": "log"}, "key is 'log'"),

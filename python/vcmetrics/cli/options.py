@@ -15,7 +15,7 @@ from vcmetrics._errors import DataError
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Setting(click.ParamType):
+class Setting(click.ParamType):  # type: ignore[type-arg]
     """``NAME=VALUE``; the value is read as JSON where it is JSON."""
 
     name = "name=value"
