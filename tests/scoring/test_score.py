@@ -110,6 +110,11 @@ def test_labels_that_are_no_genes_need_a_map(pair):
         np.testing.assert_allclose(values(got)[metric], column, rtol=1e-13, err_msg=metric)
     without = vcm.score(pred, real, target_map={"*": None})
     assert without.aggregate_values["pds_cosine"] != want.aggregate_values["pds_cosine"]
+    # the DE metrics of version 1 leave no gene out, so they ask for none; its match ranks do
+    assert vcm.score(pred, real, preset="cell-eval2-v1", profile="de").aggregate_values
+    for refused in ({"preset": "cell-eval2-v1", "profile": "pds"}, {"preset": "cell-eval2", "profile": "de"}):
+        with pytest.raises(DataError, match="--target-map"):
+            vcm.score(pred, real, **refused)
 
 
 def test_contexts_are_scored_apart_and_averaged(pair):

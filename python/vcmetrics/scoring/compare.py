@@ -165,7 +165,8 @@ def with_de_rules(pair: Pair, settings: Settings) -> Pair:
         apply_reading_rules(t, nan_lfc=nan_lfc, min_abs_log2fc=preset.de.min_abs_log2fc)
         for t in (pair.de_real, pair.de_pred)
     )
-    own = own_genes(pair.perturbations, real.genes, preset, settings.target_map)
+    # the DE metrics of version 1 leave no gene out
+    own = own_genes(pair.perturbations, real.genes, preset, settings.target_map, read=preset.naming == "v2")
     return replace(pair, de_real=real, de_pred=pred, own_de=own)
 
 

@@ -229,7 +229,7 @@ def build_pair(
     perturbations = tuple(x for x in real.labels if x != real.control)
     shared = preset.control_source == "real"
     sides: list[Profiles | None] = [None, None]
-    targets = own_genes(perturbations, real.genes, preset, target_map)
+    targets = own_genes(perturbations, real.genes, preset, target_map, read=needs.profiles)
     at = {str(g): k for k, g in enumerate(real.genes)}
     own = np.array([-1 if t is None else at[t] for t in targets], np.int64)
     if needs.profiles:
@@ -273,12 +273,20 @@ def build_pair(
 
 
 def own_genes(
-    perturbations: Sequence[str], genes: Array, preset: Preset, target_map: Mapping[str, str | None] | None
+    perturbations: Sequence[str],
+    genes: Array,
+    preset: Preset,
+    target_map: Mapping[str, str | None] | None,
+    *,
+    read: bool,
 ) -> tuple[str | None, ...]:
-    """Own target gene per perturbation among ``genes``; raises where the preset wants one resolved and none is."""
+    """Own target gene per perturbation among ``genes``.
+
+    Raises where the metrics ``read`` them, the preset wants one resolved and none is.
+    """
     try:
         return resolve_targets(perturbations, genes, target_map)
     except DataError:
-        if preset.needs_targets and preset.exclude != "none":
+        if read and preset.needs_targets and preset.exclude != "none":
             raise
         return (None,) * len(perturbations)
