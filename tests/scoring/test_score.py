@@ -108,7 +108,11 @@ def test_labels_that_are_no_genes_need_a_map(pair):
     got, want = vcm.score(pred, real, target_map=targets), vcm.score(PRED, REAL)
     for metric, column in values(want).items():
         np.testing.assert_allclose(values(got)[metric], column, rtol=1e-13, err_msg=metric)
+    assert got.contexts[0].unresolved == ()
+    some = vcm.score(pred, real, target_map={"KO GENE006": "GENE006"})
+    assert len(some.contexts[0].unresolved) == len(targets) - 1
     without = vcm.score(pred, real, target_map={"*": None})
+    assert without.contexts[0].unresolved == ()
     assert without.aggregate_values["pds_cosine"] != want.aggregate_values["pds_cosine"]
     # the DE metrics of version 1 leave no gene out, so they ask for none; its match ranks do
     assert vcm.score(pred, real, preset="cell-eval2-v1", profile="de").aggregate_values

@@ -22,7 +22,8 @@ class ContextResult:
     """Scores of one context (cell line, donor, …); ``context`` is None where the data were not split.
 
     ``values[metric]`` holds one value a perturbation; NaN = undefined, masked = the rule set emits no row.
-    ``aggregate`` is over perturbations; ``reasons`` says why an aggregate or a scaled value is NaN.
+    ``aggregate`` is over perturbations; ``reasons`` says why an aggregate or a scaled value is NaN. ``unresolved`` are
+    perturbations whose target gene is neither measured nor declared absent: they are scored with it left in.
     """
 
     context: str | None
@@ -34,6 +35,7 @@ class ContextResult:
     replicate: Mapping[str, float] = field(default_factory=dict)
     scaled: Mapping[str, float] = field(default_factory=dict)
     overall: float = float("nan")
+    unresolved: tuple[str, ...] = ()
     de_real: DETable | None = None
     de_pred: DETable | None = None
 

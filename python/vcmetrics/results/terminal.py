@@ -76,6 +76,16 @@ def print_score(result: ScoreResult, console: Console) -> None:
     console.print(table)
     for metric, reason in result.reasons.items():
         console.print(f"{metric}: {reason}", style="yellow", markup=False, highlight=False)
+    lost = [label for c in result.contexts for label in c.unresolved]
+    if lost and result.settings.get("exclude") != "none":
+        named = ", ".join(lost[:3]) + (", …" if len(lost) > 3 else "")
+        console.print(
+            f"{len(lost)} of {sum(len(c.perturbations) for c in result.contexts)} perturbations are not measured genes "
+            f"({named}): no target gene is left out for them; name it with --target-map",
+            style="yellow",
+            markup=False,
+            highlight=False,
+        )
     if scaled:
         overall = "undefined" if math.isnan(result.overall) else f"{result.overall:.4f}"
         console.print(f"overall {overall}   (0 = baseline, 1 = replicate)", style="bold", highlight=False)

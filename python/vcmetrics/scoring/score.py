@@ -11,6 +11,7 @@ from typing import Any
 from vcmetrics._errors import DataError
 from vcmetrics.backend.device import resolve_device
 from vcmetrics.metrics import registry
+from vcmetrics.metrics.pair import Pair
 from vcmetrics.presets.preset import Preset
 from vcmetrics.results.score_result import ContextResult, ScoreResult
 from vcmetrics.scoring.bundle import Bundle
@@ -22,6 +23,7 @@ from vcmetrics.sources import open_cells
 from vcmetrics.summary.de_reading import read_de_table
 from vcmetrics.summary.de_table import DETable
 from vcmetrics.summary.group_summary import GroupSummary
+from vcmetrics.summary.plan import target_of
 
 Progress = Callable[[int, int], None]
 
@@ -45,6 +47,7 @@ def run_job(
         values=scored.values,
         aggregate=scored.aggregate,
         reasons=scored.reasons,
+        unresolved=unresolved(scored.pair, settings),
         de_real=scored.pair.de_real,
         de_pred=scored.pair.de_pred,
     )
@@ -60,6 +63,15 @@ def run_job(
         scaled=named(scores.scores, shown),
         overall=float("nan") if scores.overall is None else scores.overall,
         reasons={**scored.reasons, **{shown[m]: why for m, why in {**scores.left_out, **scores.reasons}.items()}},
+    )
+
+
+def unresolved(pair: Pair, settings: Settings) -> tuple[str, ...]:
+    """Perturbations whose target gene is neither measured nor declared absent."""
+    return tuple(
+        label
+        for label, own in zip(pair.perturbations, pair.own.tolist(), strict=True)
+        if own < 0 and target_of(label, settings.target_map) is not None
     )
 
 
