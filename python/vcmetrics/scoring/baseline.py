@@ -139,8 +139,8 @@ def generic_baseline(
 
     Notes
     -----
-    Cost: one read of the reference where ``means`` is not given, one pass over the emitted values. Memory: the emitted
-    values, about as many as the reference stores.
+    Cost: one read of the reference where ``means`` is not given. Memory: twice the control cells; the emitted cells are
+    views of those.
 
     References
     ----------
@@ -158,7 +158,7 @@ def generic_baseline(
         means = group_means(rows, codes, len(labels))
     others = [k for k in range(len(labels)) if k != control_code]
     profile = mean_response(means[others], np.asarray(own)[others] if exclude_target else np.full(len(others), -1))
-    pool = take_rows(rows, cells)
+    pool = rows.take(cells)
     copied = _float32(pool)
     notes: dict[str, Any] = {"emit": emit}
     # each emitted cell is one row of a small pool: first the sources of perturbed cells, then the control cells
@@ -177,7 +177,7 @@ def generic_baseline(
             source[mine] = rng.integers(0, cells.size, size=mine.size)
     source[cells] = first.n_rows + np.arange(cells.size)
     kept = np.flatnonzero(source >= 0)
-    emitted = take_rows(_stack(first, copied), source[kept])
+    emitted = _stack(first, copied).take(source[kept])
     names = np.asarray(labels, object)[np.asarray(codes)[kept]]
     return BaselinePrediction(emitted, names, genes, notes)
 
@@ -226,11 +226,11 @@ def cell_eval_baseline(
     wanted.pop(control, None)
     filled = np.flatnonzero(value)
     first = _rows(np.array([0, filled.size]), filled, value[filled], rows.n_cols)
-    pool = _stack(first, _float32(take_rows(rows, cells)))
+    pool = _stack(first, _float32(rows.take(cells)))
     names = [label for label in sorted(wanted) for _ in range(wanted[label])]
     source = np.concatenate([np.zeros(len(names), np.int64), 1 + np.arange(cells.size)])
     return BaselinePrediction(
-        take_rows(pool, source), np.array(names + [control] * cells.size, object), genes, {"emit": "mean"}
+        pool.take(source), np.array(names + [control] * cells.size, object), genes, {"emit": "mean"}
     )
 
 
@@ -245,21 +245,6 @@ def group_means(rows: Rows, codes: NDArray[np.integer[Any]], n_groups: int) -> N
         sums += np.bincount(place, rows.data.read(start, stop)[used].astype(np.float64), sums.size)
     sizes = np.bincount(codes[codes >= 0], minlength=n_groups)
     return sums.reshape(n_groups, rows.n_cols) / np.maximum(sizes, 1)[:, None]
-
-
-def take_rows(rows: Rows, chosen: NDArray[np.integer[Any]]) -> Rows:
-    """Copy of the rows ``chosen``, in that order; a row may be taken many times."""
-    lengths = np.diff(rows.indptr)[chosen]
-    indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    indices = np.empty(int(indptr[-1]), rows.indices.dtype)
-    data = np.empty(int(indptr[-1]), rows.data.dtype)
-    # row by row: thousands of values are copied at once, and nothing else of a large file is touched
-    at = 0
-    for start, length in zip(rows.indptr[chosen].tolist(), lengths.tolist(), strict=True):
-        indices[at : at + length] = rows.indices.read(start, start + length)
-        data[at : at + length] = rows.data.read(start, start + length)
-        at += length
-    return Rows(chosen.shape[0], rows.n_cols, indptr, ChunkedArray.of(indices), ChunkedArray.of(data))
 
 
 def _emission_scale(

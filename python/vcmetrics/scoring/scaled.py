@@ -32,7 +32,7 @@ from vcmetrics.scoring.scale import (
 )
 from vcmetrics.scoring.settings import Settings
 from vcmetrics.sources.rows import Rows
-from vcmetrics.summary.group_summary import Side
+from vcmetrics.summary.group_summary import GroupSummary, Side
 from vcmetrics.summary.plan import group_cells
 from vcmetrics.summary.single_precision import log_normalised
 
@@ -115,10 +115,29 @@ def computed_baseline(real: SideInput, genes: Any, scored: Scored, settings: Set
     else:
         at = {p: int(k) for p, k in zip(scored.pair.perturbations, scored.pair.own, strict=True)}
         own = np.array([at.get(label, -1) for label in groups.labels], np.int64)
-        made = generic_baseline(real.side.rows, groups.labels, groups.codes, groups.control, genes, own)
+        # drawn and scaled cells mean something for counts only
+        emit = "dispersed" if kind == "counts" else "tile"
+        made = generic_baseline(
+            real.side.rows,
+            groups.labels,
+            groups.codes,
+            groups.control,
+            genes,
+            own,
+            emit=emit,
+            means=stored_means(scored.real),
+        )
     side = Side(made.rows, row_totals(made.rows, settings.n_threads), group_cells(made.labels, groups.control))
     one = replace(real, name="baseline", side=side, kind=kind)
     return compare(real, one, genes, settings)
+
+
+def stored_means(summary: GroupSummary) -> NDArray[np.float64] | None:
+    """Group means of the values as stored, where their sums were gathered already."""
+    for key, tables in summary.tables.items():
+        if "sum" in tables and key.startswith(("ratio@", "raw@")):
+            return np.asarray(tables["sum"] / np.maximum(summary.n, 1)[:, None])
+    return None
 
 
 def row_totals(rows: Rows, n_threads: int) -> NDArray[np.float64]:
