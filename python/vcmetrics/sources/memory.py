@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from vcmetrics._errors import DataError
 from vcmetrics.sources.annotations import label_texts, labels_of_codes, number_order
-from vcmetrics.sources.arrays import MemoryArray, reading
+from vcmetrics.sources.arrays import MemoryArray, StoredArray, reading
 from vcmetrics.sources.genes import some
 from vcmetrics.sources.hdf5 import HDF5Array
 from vcmetrics.sources.matrix import Matrix, dense_matrix, sparse_matrix, stored_matrix
@@ -82,12 +82,11 @@ class MemoryAnnData:
         if values is None:
             msg = f"{self.name}: has no {what} (layers: {some(self.layers()) or 'none'}); pass layer=..."
             raise DataError(msg)
-        with reading(self.name, what):
-            try:
-                return self._wrap(values, what)
-            except DataError as error:
-                msg = f"{self.name}: {what} {error}"
-                raise DataError(msg) from error
+        try:
+            return self._wrap(values, what)
+        except DataError as error:
+            msg = f"{self.name}: {what} {error}"
+            raise DataError(msg) from error
 
     def _wrap(self, values: Any, what: str) -> Matrix:
         shape = (self.n_obs, self.n_vars)
@@ -102,15 +101,19 @@ class MemoryAnnData:
         # backed: a dataset (dense), or a wrapper with its group (sparse)
         group = getattr(values, "group", values)
         kind = type(group).__module__.partition(".")[0]
-        if kind == "h5py":
-            return stored_matrix(group, *shape, lambda node: HDF5Array(node, None, self.name))
-        if kind == "zarr":
-            return stored_matrix(group, *shape, lambda node: ZarrArray(node, self.name))
+        if kind in ("h5py", "zarr"):
+            with reading(self.name, what):
+                return stored_matrix(group, *shape, self._array)
         msg = (
             f"{self.name}: {what} is a {type(values).__module__}.{type(values).__qualname__}; "
             "expected a NumPy array or a SciPy CSR or CSC matrix"
         )
         raise TypeError(msg)
+
+    def _array(self, node: Any) -> StoredArray:
+        if type(node).__module__.partition(".")[0] == "h5py":
+            return HDF5Array(node, None, self.name)
+        return ZarrArray(node, self.name)
 
     def obsm(self, key: str) -> NDArray[np.float64]:
         """One embedding, cells × dimensions."""

@@ -1,0 +1,75 @@
+"""Zarr stores of both formats."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from vcmetrics._errors import DataError
+from vcmetrics.sources import open_cells
+
+
+@pytest.fixture(params=[2, 3])
+def write(request):
+    """Write an AnnData into a store of zarr format 2 or 3."""
+    import anndata
+
+    def to(adata, path, chunks=None):
+        before = anndata.settings.zarr_write_format
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the writers announce changes of their own
+            anndata.settings.zarr_write_format = request.param
+            try:
+                adata.write_zarr(path, chunks=chunks)
+            finally:
+                anndata.settings.zarr_write_format = before
+        assert (path / ("zarr.json" if request.param == 3 else ".zgroup")).exists()
+
+    return to
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64", "uint8", "float64"])
+@pytest.mark.parametrize("layout", ["csr", "csc", "dense"])
+def test_layouts(write, adata, counts, tmp_path, dense_of, layout, dtype):
+    dense = counts.toarray() / (7 if dtype == "float64" else 1)
+    dense = dense.astype(dtype)
+    adata.X = dense if layout == "dense" else sparse.csr_matrix(dense).asformat(layout)
+    adata.layers["raw"] = counts
+    adata.obsm["X_pca"] = dense[:, :3].astype(np.float64)
+    write(adata, tmp_path / "a.zarr", chunks=(9, 10) if layout == "dense" else None)
+    with open_cells(tmp_path / "a.zarr") as cells:
+        np.testing.assert_array_equal(dense_of(cells.rows()), dense.astype(np.float64))
+        assert cells.genes.tolist() == adata.var_names.tolist()
+        assert cells.column("target").tolist() == adata.obs["target"].tolist()
+        assert cells.layers() == ["raw"]
+        np.testing.assert_array_equal(cells.obsm("X_pca"), dense[:, :3])
+        first = cells.fingerprint()
+    with open_cells(tmp_path / "a.zarr", layer="raw") as cells:
+        np.testing.assert_array_equal(dense_of(cells.rows()), counts.toarray())
+        assert cells.fingerprint() != first
+
+
+def test_labels(write, adata, tmp_path):
+    import pandas as pd
+
+    adata.obs["n"] = pd.array([1, None] * 26 + [3], dtype="Int64")
+    adata.obs["text"] = [f"t{i % 3}" for i in range(53)]
+    adata.obs["gaps"] = pd.Categorical(["a", None] * 26 + ["b"])
+    write(adata, tmp_path / "a.zarr")
+    with open_cells(tmp_path / "a.zarr") as cells:
+        assert cells.column("n").tolist() == ["1", None] * 26 + ["3"]
+        assert cells.column("text").tolist() == [f"t{i % 3}" for i in range(53)]
+        assert cells.column("gaps").tolist() == ["a", None] * 26 + ["b"]
+
+
+def test_damage(write, adata, tmp_path):
+    write(adata, tmp_path / "a.zarr")
+    chunk = max(
+        (p for p in (tmp_path / "a.zarr" / "X" / "data").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size
+    )
+    chunk.write_bytes(chunk.read_bytes()[:20])
+    with pytest.raises(DataError, match=r"a\.zarr.*cannot read the matrix"), open_cells(tmp_path / "a.zarr") as cells:
+        cells.rows()
