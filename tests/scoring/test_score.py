@@ -184,6 +184,18 @@ def test_metrics_by_name_and_alias():
         vcm.score(PRED, REAL, metrics=["pds_cosin"])
 
 
+def test_a_metric_without_its_extra_is_left_out_of_a_profile(monkeypatch):
+    from vcmetrics.scoring import settings
+
+    folder = A.parents[1] / "cell_eval" / "inputs"
+    pair = folder / "tiny_pred.h5ad", folder / "tiny_real.h5ad"
+    monkeypatch.setitem(settings.EXTRAS, "cluster", ("a_package_that_nobody_has",))
+    with pytest.warns(vcm.VcmetricsWarning, match=r"clustering_agreement is left out.*vcmetrics\[cluster\]"):
+        result = vcm.score(*pair, preset="cell-eval")
+    assert "clustering_agreement" not in result.aggregate_values
+    assert "pearson_edistance" in result.aggregate_values
+
+
 def test_a_gpu_is_refused_with_a_reason():
     with pytest.raises(vcm.DeviceError, match="CUDA"):
         vcm.score(PRED, REAL, device="cuda")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
+from vcmetrics._errors import VcmetricsWarning
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.metrics import registry
 from vcmetrics.presets.preset import Member, Preset, get_preset
@@ -13,6 +16,7 @@ from vcmetrics.scoring.evaluate import Needs
 from vcmetrics.scoring.steps import Progress, Steps
 from vcmetrics.summary.plan import some
 
+EXTRAS = {"cluster": ("sklearn", "igraph")}  # what an extra brings
 EMBEDDED = ("pds_l2", "pds_cosine")  # ranks that read an embedding where one is named
 
 
@@ -83,7 +87,7 @@ def resolve_settings(
     chosen = get_preset(preset)
     if overrides:
         chosen = chosen.replace(overrides)
-    members = chosen.members(profile)
+    members = tuple(m for m in chosen.members(profile) if metrics is not None or at_hand(m))
     if metrics is not None:
         own = metrics if isinstance(metrics, Mapping) else {name: {} for name in metrics}
         members = tuple(one_member(chosen, name, parameters) for name, parameters in own.items())
@@ -101,6 +105,16 @@ def resolve_settings(
         n_threads=resolve_threads(n_threads),
         progress=None if progress is None else Steps(progress),
     )
+
+
+def at_hand(member: Member) -> bool:
+    """Whether a profile's metric can run here; one whose extra is not installed is left out, with a warning."""
+    extra = registry.get(member.metric).extra
+    missing = [name for name in EXTRAS.get(extra or "", ()) if find_spec(name) is None]
+    if missing:
+        text = f"{member.output} is left out: it needs {' and '.join(missing)}; pip install 'vcmetrics[{extra}]'"
+        warnings.warn(text, VcmetricsWarning, stacklevel=4)
+    return not missing
 
 
 def one_member(preset: Preset, name: str, parameters: Mapping[str, Any]) -> Member:
