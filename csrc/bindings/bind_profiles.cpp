@@ -31,8 +31,8 @@ py::array_t<double> pairwise_sums(const py::handle& x, const py::handle& y, cons
     require(skipped.size() == job.n_x,
             "left_out has " + text(skipped.size()) + " entries; expected " + text(job.n_x));
     for (std::int64_t i = 0; i < job.n_x; ++i)
-      require(skipped.data()[i] < job.n_features,
-              "left_out holds " + text(skipped.data()[i]) + "; there are " + text(job.n_features) + " columns");
+      require(skipped.data()[i] < job.n_features, "left_out holds " + text(skipped.data()[i]) +
+                                                      "; there are " + text(job.n_features) + " columns");
     job.left_out = skipped.data();
   }
   py::array_t<double> out({job.n_x, job.n_y});
@@ -45,15 +45,15 @@ py::array_t<double> pairwise_sums(const py::handle& x, const py::handle& y, cons
 }
 
 py::array_t<double> p_values(const py::handle& u2, const py::handle& tie, const py::handle& m, std::int64_t n,
-                                bool continuity, int n_threads) {
+                             bool continuity, int n_threads) {
   const auto sums = exactly<std::int64_t>(u2, "u2", 2);
   const auto ties = exactly<double>(tie, "tie", 2);
   const auto sizes = exactly<std::int64_t>(m, "m", 1);
   require(ties.shape(0) == sums.shape(0) && ties.shape(1) == sums.shape(1), "u2 and tie differ in shape");
   require(sizes.shape(0) == sums.shape(0), "m needs one entry a row of u2");
   py::array_t<double> p({sums.shape(0), sums.shape(1)});
-  const RankSumTest test{sums.data(),   ties.data(), sizes.data(),     n, sums.shape(0),
-                         sums.shape(1), continuity,  p.mutable_data()};
+  const RankSumTest test{sums.data(),   ties.data(),   sizes.data(), n,
+                         sums.shape(0), sums.shape(1), continuity,   p.mutable_data()};
   const Team team = team_of(n_threads);
   without_gil([&] { two_sided_p(test, team); });
   return p;
@@ -72,9 +72,10 @@ py::array_t<double> adjusted_p_values(const py::handle& p, int n_threads) {
 }  // namespace
 
 void bind_profiles(py::module_& m) {
-  m.def("two_sided_p", &p_values, py::arg("u2"), py::arg("tie"), py::arg("m"), py::arg("n"),
-        py::arg("continuity"), py::arg("n_threads") = 1,
-        "Two-sided p-values of rank sums: doubled U and tie terms [rows][columns], group sizes, control size.");
+  m.def(
+      "two_sided_p", &p_values, py::arg("u2"), py::arg("tie"), py::arg("m"), py::arg("n"),
+      py::arg("continuity"), py::arg("n_threads") = 1,
+      "Two-sided p-values of rank sums: doubled U and tie terms [rows][columns], group sizes, control size.");
   m.def("bh", &adjusted_p_values, py::arg("p"), py::arg("n_threads") = 1,
         "Benjamini-Hochberg adjusted p-values, each row a family; NaN stays NaN and is not counted.");
   m.def("pairwise_sums", &pairwise_sums, py::arg("x"), py::arg("y"), py::arg("term"),

@@ -7,14 +7,10 @@ namespace vcm {
 
 const char* isa_name(Isa isa) {
   switch (isa) {
-    case Isa::v3:
-      return "v3";
-    case Isa::v4:
-      return "v4";
-    case Isa::v4_vbmi2:
-      return "v4_vbmi2";
-    default:
-      return "baseline";
+    case Isa::v3: return "v3";
+    case Isa::v4: return "v4";
+    case Isa::v4_vbmi2: return "v4_vbmi2";
+    default: return "baseline";
   }
 }
 

@@ -10,17 +10,13 @@ enum class Type : std::uint8_t { u8, u16, u32, u64, i8, i16, i32, i64, f32, f64 
 inline std::int64_t size_of(Type type) {
   switch (type) {
     case Type::u8:
-    case Type::i8:
-      return 1;
+    case Type::i8: return 1;
     case Type::u16:
-    case Type::i16:
-      return 2;
+    case Type::i16: return 2;
     case Type::u32:
     case Type::i32:
-    case Type::f32:
-      return 4;
-    default:
-      return 8;
+    case Type::f32: return 4;
+    default: return 8;
   }
 }
 
@@ -36,26 +32,16 @@ inline T load(const std::uint8_t* at) {
 template <class Function>
 decltype(auto) with_type(Type type, Function&& f) {
   switch (type) {
-    case Type::u8:
-      return f(std::uint8_t{});
-    case Type::u16:
-      return f(std::uint16_t{});
-    case Type::u32:
-      return f(std::uint32_t{});
-    case Type::u64:
-      return f(std::uint64_t{});
-    case Type::i8:
-      return f(std::int8_t{});
-    case Type::i16:
-      return f(std::int16_t{});
-    case Type::i32:
-      return f(std::int32_t{});
-    case Type::i64:
-      return f(std::int64_t{});
-    case Type::f32:
-      return f(float{});
-    default:
-      return f(double{});
+    case Type::u8: return f(std::uint8_t{});
+    case Type::u16: return f(std::uint16_t{});
+    case Type::u32: return f(std::uint32_t{});
+    case Type::u64: return f(std::uint64_t{});
+    case Type::i8: return f(std::int8_t{});
+    case Type::i16: return f(std::int16_t{});
+    case Type::i32: return f(std::int32_t{});
+    case Type::i64: return f(std::int64_t{});
+    case Type::f32: return f(float{});
+    default: return f(double{});
   }
 }
 

@@ -10,21 +10,22 @@ namespace vcm {
 
 void two_sided_p(const RankSumTest& test, const Team& team) {
   const double n = static_cast<double>(test.n), shift = test.continuity ? 0.5 : 0.0;
-  for_each_task(team, test.n_rows, test.n_rows * test.n_cols * 8, [&](std::int64_t row, int, const std::atomic<bool>&) {
-    const double m = static_cast<double>(test.sizes[row]), all = m + n, pairs = m * n;
-    const std::int64_t first = row * test.n_cols;
-    for (std::int64_t i = first; i < first + test.n_cols; ++i) {
-      const double u = static_cast<double>(test.u2[i]) / 2;
-      const double variance = pairs / 12 * ((all + 1) - test.tie[i] / (all * (all - 1)));
-      // written so that a NaN variance (fewer than two cells in all) is no evidence either
-      if (!(variance > 0)) {
-        test.p[i] = 1.0;
-        continue;
-      }
-      const double z = (std::max(u, pairs - u) - pairs / 2 - shift) / std::sqrt(variance);
-      test.p[i] = std::min(1.0, std::erfc(z / std::sqrt(2.0)));
-    }
-  });
+  for_each_task(team, test.n_rows, test.n_rows * test.n_cols * 8,
+                [&](std::int64_t row, int, const std::atomic<bool>&) {
+                  const double m = static_cast<double>(test.sizes[row]), all = m + n, pairs = m * n;
+                  const std::int64_t first = row * test.n_cols;
+                  for (std::int64_t i = first; i < first + test.n_cols; ++i) {
+                    const double u = static_cast<double>(test.u2[i]) / 2;
+                    const double variance = pairs / 12 * ((all + 1) - test.tie[i] / (all * (all - 1)));
+                    // written so that a NaN variance (fewer than two cells in all) is no evidence either
+                    if (!(variance > 0)) {
+                      test.p[i] = 1.0;
+                      continue;
+                    }
+                    const double z = (std::max(u, pairs - u) - pairs / 2 - shift) / std::sqrt(variance);
+                    test.p[i] = std::min(1.0, std::erfc(z / std::sqrt(2.0)));
+                  }
+                });
 }
 
 void benjamini_hochberg(const double* p, std::int64_t n_rows, std::int64_t n_cols, double* adjusted,

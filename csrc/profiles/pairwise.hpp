@@ -11,12 +11,12 @@ namespace vcm {
 enum class PairTerm { cityblock, sqeuclidean, product };  // |x - y|, (x - y)^2, x y
 
 struct PairwiseJob {
-  const double* x;               // [n_x][n_features]
-  const double* y;               // [n_y][n_features]
+  const double* x;  // [n_x][n_features]
+  const double* y;  // [n_y][n_features]
   std::int64_t n_x, n_y, n_features;
   const std::int64_t* left_out;  // [n_x]: feature without which row i is summed, -1 none; null: all
   PairTerm term;
-  double* out;                   // [n_x][n_y]
+  double* out;  // [n_x][n_y]
 };
 
 // Pairs in tiles of kPairTile rows a side, features in blocks of kPairBlock: both tables of a tile stay in

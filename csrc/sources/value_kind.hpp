@@ -13,10 +13,8 @@ inline ValueKind wide_kind(Type type) {
     case Type::u8:
     case Type::i8:
     case Type::u16:
-    case Type::i16:
-      return ValueKind::f32;
-    default:
-      return ValueKind::f64;
+    case Type::i16: return ValueKind::f32;
+    default: return ValueKind::f64;
   }
 }
 
