@@ -20,24 +20,24 @@ enum class Key {
 // One matrix, the groups of its cells, and where its results go. Result pointers are null where not asked
 // for; tables are [n_groups][n_cols], gene fastest.
 struct GatherSide {
-  RowsView rows;                 // columns strictly ascending inside each row
-  const double* totals;          // [n_rows]
-  const std::int32_t* codes;     // [n_rows], group of the cell, -1 = not used
+  RowsView rows;              // columns strictly ascending inside each row
+  const double* totals;       // [n_rows]
+  const std::int32_t* codes;  // [n_rows], group of the cell, -1 = not used
   std::int64_t n_groups;
-  int control_side;              // which side and group the rank sums are taken against; -1 = none
+  int control_side;  // which side and group the rank sums are taken against; -1 = none
   int control_code;
 
-  std::int64_t* n;               // [n_groups], always
-  double* sum = nullptr;         // sum of v
-  double* linear = nullptr;      // sum of x
-  double* log1p = nullptr;       // sum of log1p(x)
-  double* expm1 = nullptr;       // sum of expm1(v)
-  double* expm1_32 = nullptr;    // the same with expm1 in float32
-  double* square = nullptr;      // sum of v * v
+  std::int64_t* n;             // [n_groups], always
+  double* sum = nullptr;       // sum of v
+  double* linear = nullptr;    // sum of x
+  double* log1p = nullptr;     // sum of log1p(x)
+  double* expm1 = nullptr;     // sum of expm1(v)
+  double* expm1_32 = nullptr;  // the same with expm1 in float32
+  double* square = nullptr;    // sum of v * v
   std::int64_t* nonzero = nullptr;
-  std::int64_t* u2 = nullptr;    // 2 U against the control; -1 where gated off and in the control's own row
-  double* tie = nullptr;         // sum of t^3 - t over tie blocks of group + control
-  double* jackknife = nullptr;   // [n_groups]
+  std::int64_t* u2 = nullptr;   // 2 U against the control; -1 where gated off and in the control's own row
+  double* tie = nullptr;        // sum of t^3 - t over tie blocks of group + control
+  double* jackknife = nullptr;  // [n_groups]
 };
 
 struct GatherJob {
@@ -45,9 +45,9 @@ struct GatherJob {
   std::int64_t n_cols;
   Key key;
   double scale;
-  double gate;                   // rank only genes whose control mean of x is above; negative or NaN: all
+  double gate;  // rank only genes whose control mean of x is above; negative or NaN: all
   double jackknife_target;
-  std::atomic<std::int64_t> done{0};   // progress, in stored values; total is set before work starts
+  std::atomic<std::int64_t> done{0};  // progress, in stored values; total is set before work starts
   std::atomic<std::int64_t> total{0};
 };
 

@@ -29,9 +29,10 @@ RankSum rank_by_sort(std::vector<double>& keys, std::int64_t n_cells, const Sort
   std::int64_t u2 = zeros * (2 * control.n_negative + control_zeros);
   std::int64_t i = 0, j = 0;
   while (i < n_keys || j < n_control) {
-    const double key = i == n_keys                                         ? control.keys[static_cast<std::size_t>(j)]
-                       : j == n_control                                    ? keys[static_cast<std::size_t>(i)]
-                       : std::min(keys[static_cast<std::size_t>(i)], control.keys[static_cast<std::size_t>(j)]);
+    const double key = i == n_keys      ? control.keys[static_cast<std::size_t>(j)]
+                       : j == n_control ? keys[static_cast<std::size_t>(i)]
+                                        : std::min(keys[static_cast<std::size_t>(i)],
+                                                   control.keys[static_cast<std::size_t>(j)]);
     const std::int64_t below = j + (key > 0 ? control_zeros : 0);
     const std::int64_t i0 = i, j0 = j;
     while (i < n_keys && keys[static_cast<std::size_t>(i)] == key) ++i;

@@ -18,9 +18,9 @@ struct Fragment {
   std::uint32_t cell;  // number of the cell inside its group
 };
 
-// One gene block of one side, gene-major. Gene k of the block owns values[k * stride …] and cells[k * stride …];
-// group g lies at borders[g * width + k] … borders[(g + 1) * width + k] - 1 of it, in the order of the cells.
-// Streams may be written up to kStreamPad entries past their end.
+// One gene block of one side, gene-major. Gene k of the block owns values[k * stride …] and cells[k * stride
+// …]; group g lies at borders[g * width + k] … borders[(g + 1) * width + k] - 1 of it, in the order of the
+// cells. Streams may be written up to kStreamPad entries past their end.
 struct Streams {
   void* values;  // u16, f32 or f64 by record
   void* cells;   // u16 for Record::u16, else u32
@@ -35,28 +35,29 @@ struct TransposeJob {
   const Fragment* fragments;
   const std::int64_t* group_fragments;  // [n_groups + 1]
   std::int64_t n_groups;
-  std::uint32_t* cursors;               // [fragments], entries already taken
-  std::int64_t first_gene, n_genes;     // the block
-  int index_bytes;                      // 2, 4 or 8
+  std::uint32_t* cursors;            // [fragments], entries already taken
+  std::int64_t first_gene, n_genes;  // the block
+  int index_bytes;                   // 2, 4 or 8
   Type value_type;
   Record record;
-  const float* divisors;                // lognorm32: float32 divisor of each cell; else null
-  const std::int64_t* group_cells;      // where each group's cells start in per-cell tables
-  void* tile;                           // [n_genes][kTileCells] records, all zero before and after
-  std::uint32_t* positions;             // [n_genes], scratch
+  const float* divisors;            // lognorm32: float32 divisor of each cell; else null
+  const std::int64_t* group_cells;  // where each group's cells start in per-cell tables
+  void* tile;                       // [n_genes][kTileCells] records, all zero before and after
+  std::uint32_t* positions;         // [n_genes], scratch
   Streams* streams;
-  std::int64_t taken;                   // out: entries moved
+  std::int64_t taken;  // out: entries moved
 };
 
 // What one look at the values of a run tells about the record that can hold them.
 struct ValueFacts {
   bool finite = true;
-  bool narrow = true;    // whole numbers of [0, 65535]
+  bool narrow = true;  // whole numbers of [0, 65535]
   bool negative = false;
   bool nonzero = false;
 };
 
-// Sums of one gene's list of one group; every sum runs over 16 lanes (entry i to lane i % 16), lanes are combined by halving.
+// Sums of one gene's list of one group; every sum runs over 16 lanes (entry i to lane i % 16), lanes are
+// combined by halving.
 struct SumsJob {
   Record record;
   const void* values;
@@ -70,12 +71,12 @@ struct SumsJob {
 // One group's jackknife sums over the genes of a block.
 struct JackknifeGroup {
   std::int64_t n_cells;
-  double tau;             // target / sum of totals
-  int n_terms;            // K of the series for light cells
-  const double* moments;  // M_1 … M_2K at [1 … 2K]: sums of x^k over light cells
-  const double* shares;   // x_i = l_i / S of each cell
-  const double* log_rest; // log1p(-x_i) of light cells
-  const double* rests;    // (S - l_i) / target
+  double tau;                  // target / sum of totals
+  int n_terms;                 // K of the series for light cells
+  const double* moments;       // M_1 … M_2K at [1 … 2K]: sums of x^k over light cells
+  const double* shares;        // x_i = l_i / S of each cell
+  const double* log_rest;      // log1p(-x_i) of light cells
+  const double* rests;         // (S - l_i) / target
   const std::uint32_t* heavy;  // numbers of heavy cells (x > kHeavyShare), whose zeros are not in the series
   std::int64_t n_heavy;
 };
@@ -83,7 +84,8 @@ inline constexpr double kHeavyShare = 1.0 / 16;
 inline constexpr int kMaxTerms = 14;
 
 VCM_DECLARE_ISA(void, transpose_block, (TransposeJob & job))
-VCM_DECLARE_ISA(void, look_at_values, (Type type, const std::uint8_t* values, std::int64_t length, ValueFacts& facts))
+VCM_DECLARE_ISA(void, look_at_values,
+                (Type type, const std::uint8_t* values, std::int64_t length, ValueFacts& facts))
 VCM_DECLARE_ISA(void, group_sums, (SumsJob & job))
 VCM_DECLARE_ISA(double, jackknife_block,
                 (const JackknifeGroup& group, Record record, const Streams& streams, std::int64_t g))
