@@ -1,5 +1,9 @@
 #include "cells/block_worker.hpp"
 
+#include <algorithm>
+#include <cstring>
+#include <type_traits>
+
 #include "cells/gene_grid.hpp"
 
 namespace vcm {
@@ -27,6 +31,7 @@ Worker::Worker(const GatherJob& job, const std::vector<SidePlan>& plans,
     scratch.streams.cells = scratch.cells.get();
     scratch.streams.borders = scratch.borders.data();
   }
+  if (!references.empty()) reserve_ranks();
 }
 
 void Worker::start_range(std::int64_t first_gene) {
@@ -105,20 +110,66 @@ double Worker::control_mean(const Reference& reference, std::int64_t k) const {
   return n == 0 ? 0.0 : sums.linear / static_cast<double>(n);
 }
 
+void Worker::reserve_ranks() {
+  std::int64_t longest = 0;
+  for (const SidePlan& plan : plans_)
+    for (std::size_t g = 0; g + 1 < plan.group_cells.size(); ++g)
+      longest = std::max(longest, plan.cells(static_cast<std::int64_t>(g)));
+  const std::int64_t entries = longest + kStreamPad;
+  const auto array = [](Buffer& buffer, auto*& pointer, std::int64_t count) {
+    buffer.reserve(count * static_cast<std::int64_t>(sizeof(*pointer)));
+    pointer = buffer.as<std::remove_reference_t<decltype(*pointer)>>();
+  };
+  array(codes_, rank_.codes, entries);
+  array(key_values_, rank_.keys, entries);
+  array(other_codes_, rank_.other_codes, entries);
+  array(other_keys_, rank_.other_keys, entries);
+  array(suspects_, rank_.suspects, entries);
+  array(flags_, rank_.flags, entries);
+  array(slots_, rank_.slots, (std::int64_t{1} << kSlotBits) + kStreamPad);
+  array(control_codes_, control_.codes, entries);
+  array(control_keys_, control_.keys, entries);
+  array(run_ends_, control_.run_ends, entries);
+  array(buckets_, control_.buckets, kMaxBuckets + kStreamPad);
+  std::memset(rank_.flags, 0, static_cast<std::size_t>(entries));
+  std::memset(rank_.slots, 0, (std::size_t{1} << kSlotBits) * 2 + kStreamPad * 2);
+}
+
+RankList Worker::rank_list(std::size_t s, std::int64_t g, std::int64_t k) const {
+  const SumsJob stored = list(s, g, k);
+  const double* totals = plans_[s].totals.data() + plans_[s].group_cells[static_cast<std::size_t>(g)];
+  return {stored.record, stored.values, stored.cells, stored.length,
+          job_.key == Key::ratio ? totals : nullptr};
+}
+
 void Worker::ranks(std::int64_t k, std::int64_t gene) {
   for (const Reference& reference : references_) {
     if (job_.gate >= 0 && !(control_mean(reference, k) > job_.gate)) continue;
     const auto control_side = static_cast<std::size_t>(reference.side);
-    keys_of(control_side, reference.code, k, control_.keys);
-    control_.sort(plans_[control_side].cells(reference.code));
+    const std::int64_t n_control = plans_[control_side].cells(reference.code);
+    bool indexed = false, sorted = false;
     for (std::size_t s = 0; s < plans_.size(); ++s) {
       const GatherSide& side = job_.sides[s];
       if (side.u2 == nullptr || side.control_side != reference.side || side.control_code != reference.code)
         continue;
       for (std::int64_t g = 0; g < side.n_groups; ++g) {
         if (s == control_side && g == reference.code) continue;
-        keys_of(s, g, k, keys_);
-        const RankSum rank = rank_by_sort(keys_, plans_[s].cells(g), control_);
+        const RankList group = rank_list(s, g, k);
+        RankSum rank;
+        if (group.length <= kLongestList && n_control + plans_[s].cells(g) <= kLargestPool) {
+          if (!indexed)
+            index_control_(rank_list(control_side, reference.code, k), n_control, control_, rank_);
+          indexed = true;
+          rank = rank_group_(group, plans_[s].cells(g), control_, rank_);
+        } else {
+          if (!sorted) {
+            keys_of(control_side, reference.code, k, sorted_control_.keys);
+            sorted_control_.sort(n_control);
+          }
+          sorted = true;
+          keys_of(s, g, k, keys_);
+          rank = rank_by_sort(keys_, plans_[s].cells(g), sorted_control_);
+        }
         side.u2[g * job_.n_cols + gene] = rank.u2;
         side.tie[g * job_.n_cols + gene] = rank.tie;
       }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cells/rank_by_sort.hpp"
+#include "cells/rank_sums.hpp"
 #include "cells/side_plan.hpp"
 
 namespace vcm {
@@ -58,6 +59,8 @@ class Worker {
   void ranks(std::int64_t k, std::int64_t gene);
   double control_mean(const Reference& reference, std::int64_t k) const;
   void keys_of(std::size_t s, std::int64_t g, std::int64_t k, std::vector<double>& keys) const;
+  RankList rank_list(std::size_t s, std::int64_t g, std::int64_t k) const;
+  void reserve_ranks();
   SumsJob list(std::size_t s, std::int64_t g, std::int64_t k) const;
 
   const GatherJob& job_;
@@ -65,10 +68,16 @@ class Worker {
   const std::vector<Reference>& references_;
   std::vector<SideScratch> scratch_;
   std::vector<double> keys_;
-  SortedControl control_;
+  SortedControl sorted_control_;
+  Buffer codes_, key_values_, other_codes_, other_keys_, suspects_, flags_, slots_;
+  Buffer control_codes_, control_keys_, run_ends_, buckets_;
+  RankScratch rank_{};
+  ControlIndex control_{};
   std::int64_t taken_ = 0;
   decltype(VCM_SELECT_ISA(transpose_block)) transpose_block_ = VCM_SELECT_ISA(transpose_block);
   decltype(VCM_SELECT_ISA(group_sums)) group_sums_ = VCM_SELECT_ISA(group_sums);
+  decltype(VCM_SELECT_ISA(index_control)) index_control_ = VCM_SELECT_ISA(index_control);
+  decltype(VCM_SELECT_ISA(rank_group)) rank_group_ = VCM_SELECT_ISA(rank_group);
   decltype(VCM_SELECT_ISA(jackknife_block)) jackknife_block_ = VCM_SELECT_ISA(jackknife_block);
 };
 

@@ -2,6 +2,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "cells/rank_sums.hpp"
+
 namespace vcm {
 
 __extension__ typedef unsigned __int128 Wide;
@@ -13,11 +15,6 @@ struct SortedControl {
   std::int64_t n_negative = 0;
 
   void sort(std::int64_t cells);
-};
-
-struct RankSum {
-  std::int64_t u2 = 0;  // twice the number of (group, control) pairs with group > control, ties counting half
-  double tie = 0;       // sum of t^3 - t over the tie blocks of both together
 };
 
 // keys: the group's stored (non-zero) keys, any order, sorted in place; n_cells counts its zeros as well.

@@ -1,0 +1,61 @@
+#pragma once
+// Elementary functions made of plain additions, multiplications and divisions, so that every instruction set
+// gives the same bits and loops over them become vector code. Included by the per-ISA bodies: all is static.
+#include <cstdint>
+
+namespace vcm {
+
+// log(1 + x) to about one ulp for x > -1; -inf at -1, NaN below. 1 + x is split into 2^k m with m in
+// [sqrt(1/2), sqrt(2)); what 1 + x lost in rounding comes back as a first-order term. With s = f / (2 + f),
+// log m = f - f^2/2 + s (f^2/2 + R(s^2)), R the minimax polynomial known from fdlibm.
+static inline double log1p_of(double x) {
+  const double u = 1.0 + x;
+  const double lost = x - (u - 1.0);  // exact for x < 1; above, u swallows it within its own half ulp
+  constexpr std::uint64_t kOne = 0x3ff0000000000000u, kRootHalf = 0x3fe6a09e667f3bcdu;
+  const std::uint64_t shifted = __builtin_bit_cast(std::uint64_t, u) + (kOne - kRootHalf);
+  const std::uint64_t exponent = shifted >> 52;  // k + 1023
+  const double m = __builtin_bit_cast(double, (shifted & 0x000fffffffffffffu) + kRootHalf);
+  // the exponent as a double without an integer conversion, which AVX2 lacks
+  const double k = __builtin_bit_cast(double, exponent + 0x4330000000000000u) - (4503599627370496.0 + 1023.0);
+  const bool near = k == 0.0;
+  const double f = near ? x : m - 1.0;
+  const double c = near ? 0.0 : lost / u;
+  const double half = 0.5 * f * f;
+  const double s = f / (2.0 + f);
+  const double z = s * s, w = z * z;
+  const double odd =
+      w * (3.999999999940941908e-01 + w * (2.222219843214978396e-01 + w * 1.531383769920937332e-01));
+  const double even =
+      z * (6.666666666666735130e-01 +
+           w * (2.857142874366239149e-01 + w * (1.818357216161805012e-01 + w * 1.479819860511658591e-01)));
+  const double r = odd + even;
+  constexpr double kLn2High = 6.93147180369123816490e-01, kLn2Low = 1.90821492927058770002e-10;
+  double result = k * kLn2High - ((half - (s * (half + r) + (k * kLn2Low + c))) - f);
+  result = x == -1.0 ? -__builtin_inf() : result;
+  return x < -1.0 ? __builtin_nan("") : result;
+}
+
+// exp(x) - 1 to about one ulp; +inf above 709.78, -1 far below. x = k ln 2 + r, |r| <= ln(2) / 2.
+static inline double expm1_of(double x) {
+  constexpr double kLn2High = 6.93147180369123816490e-01, kLn2Low = 1.90821492927058770002e-10;
+  constexpr double kShift = 6755399441055744.0;  // adding it rounds to a whole number
+  const double bounded = x < -40.0 ? -40.0 : x > 710.0 ? 710.0 : x;
+  const double k = (bounded * 1.44269504088896338700 + kShift) - kShift;
+  const double high = bounded - k * kLn2High, low = k * kLn2Low;
+  const double r = high - low;
+  const double lost = (high - r) - low;
+  // exp(r) - 1 - r = r^2 p(r), Taylor to r^13: the next term is below 1e-17 of r
+  const double r2 = r * r, r4 = r2 * r2;
+  const double p01 = 0.5 + r * (1.0 / 6), p23 = 1.0 / 24 + r * (1.0 / 120);
+  const double p45 = 1.0 / 720 + r * (1.0 / 5040), p67 = 1.0 / 40320 + r * (1.0 / 362880);
+  const double p89 = 1.0 / 3628800 + r * (1.0 / 39916800);
+  const double pab = 1.0 / 479001600 + r * (1.0 / 6227020800.0);
+  const double p = (p01 + r2 * p23) + r4 * ((p45 + r2 * p67) + r4 * (p89 + r2 * pab));
+  const double e = r + (r2 * p + lost + r * lost);
+  const auto whole = static_cast<std::int64_t>(__builtin_bit_cast(std::uint64_t, k + kShift) << 13) >> 13;
+  // half of 2^k: k may be 1024
+  const double half = __builtin_bit_cast(double, static_cast<std::uint64_t>(whole + 1022) << 52);
+  return (half * e + (half - 0.5)) * 2.0;
+}
+
+}  // namespace vcm
