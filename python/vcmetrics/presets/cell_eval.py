@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+from vcmetrics.presets.cell_eval2 import TIED_FOLD_CHANGES
 from vcmetrics.presets.cell_eval2_names import V1_NAMES
 from vcmetrics.presets.policy import ScalePolicy
 from vcmetrics.presets.preset import DERules, Member, Preset
@@ -117,6 +118,7 @@ PRESET = Preset(
         "unstable sort decides in cell-eval); only the gene named exactly like the label is left out.",
         "Columns of the DE tables are rounded to float32 before they are compared.",
         "Infinite fold changes are ordinary (nothing is added to the means) and rank first; 0/0 becomes 0.",
+        TIED_FOLD_CHANGES,
         "precision_at_k cuts the observed list to k as well; overlap_at_N equals recall unless the prediction calls "
         "more genes than there are.",
         "pr_auc and roc_auc of a perturbation without significant genes are NaN, and one NaN makes the mean NaN; "

@@ -17,7 +17,7 @@ PRESET = replace(
     de_variants={"pdex": _DE},
     target_sum=1e4,
     quirks=(
-        *(q for q in _V1.quirks if "median total" not in q and "clipped" not in q and "float32" not in q),
+        *(q for q in _V1.quirks if "median total" not in q and "factor of 20" not in q and "float32" not in q),
         "Counts are scaled to 10,000 per cell, then logged.",
         "Fold changes are of geometric means with 1e-9 added; Benjamini-Hochberg runs per target over genes whose "
         "mean CPM in the control is strictly above 5 (counts only).",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vcmetrics.presets.cell_eval2 import TIED_FOLD_CHANGES, TIES_ACROSS_DEPTHS
 from vcmetrics.presets.cell_eval2_names import POLICIES, PROFILES_V1, SPELLINGS
 from vcmetrics.presets.preset import DERules, Preset
 
@@ -49,5 +50,7 @@ PRESET = Preset(
         "There are no gates and no fills: undefined values stay NaN or have no row; means skip them.",
         "Only the 29 metrics with a version 1 name are reported.",
         "A predicted p_adj that is 0 in float32 counts as 1e-10 in pr_auc and roc_auc.",
+        TIED_FOLD_CHANGES,
+        TIES_ACROSS_DEPTHS,
     ),
 )
