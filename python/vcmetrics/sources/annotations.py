@@ -6,7 +6,7 @@ Works on the common ground of h5py and zarr: a group has ``[]``, ``in`` and ``at
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,19 +37,30 @@ def is_array(node: Any) -> bool:
     return hasattr(node, "shape")
 
 
+class ReadValues(Protocol):
+    """Reads a whole annotation array, or one field of it; strings come as ``str`` objects."""
+
+    def __call__(self, node: Any, field: str | None = None) -> NDArray[Any]:
+        """Return the values."""
+
+
 def read_values(node: Any, field: str | None = None) -> NDArray[Any]:
     """Read a whole annotation array; strings come as ``str`` objects."""
-    size = int(np.prod(node.shape, dtype=np.float64))
-    stored = getattr(getattr(node, "id", None), "get_storage_size", None)
-    # a stated size that the stored bytes cannot hold comes from a damaged header: do not allocate it
-    if stored is not None and size * node.dtype.itemsize > (1 << 20) + 1100 * stored():
-        msg = f"states {size} elements, more than its {stored()} stored bytes can hold"
-        raise DataError(msg)
+    check_size(node)
     if field is not None:
         return np.asarray(node[field])
     if node.dtype.kind == "O" and hasattr(node, "asstr"):
         return np.asarray(node.asstr()[...])
     return np.asarray(node[...])
+
+
+def check_size(node: Any) -> None:
+    """Refuse a size that the stored bytes cannot hold: it comes from a damaged header and must not be allocated."""
+    size = int(np.prod(node.shape, dtype=np.float64))
+    stored = getattr(getattr(node, "id", None), "get_storage_size", None)
+    if stored is not None and size * node.dtype.itemsize > (1 << 20) + 1100 * stored():
+        msg = f"states {size} elements, more than its {stored()} stored bytes can hold"
+        raise DataError(msg)
 
 
 def _decoded(values: NDArray[Any]) -> NDArray[Any]:
@@ -114,10 +125,13 @@ class Frame:
         Group (AnnData 0.7 and later) or compound array (earlier).
     legacy_categories
         The group ``uns`` of a file older than 0.7: it keeps categories under ``<column>_categories``.
+    read
+        Reads a whole array, or a field of it.
     """
 
-    def __init__(self, node: Any, legacy_categories: Any = None) -> None:
+    def __init__(self, node: Any, legacy_categories: Any = None, read: ReadValues = read_values) -> None:
         self._node = node
+        self._read = read
         self._legacy = legacy_categories
         self._compound = is_array(node)
         if self._compound:
@@ -168,7 +182,7 @@ class Frame:
     def group_order(self, name: str) -> list[str] | None:
         """Labels of a column in the order of its categories, or of its numbers; None for plain text."""
         if self._compound:
-            values, key = read_values(self._node, name), f"{name}_categories"
+            values, key = self._read(self._node, name), f"{name}_categories"
             if self._legacy is None or key not in self._legacy or values.dtype.kind not in "iu":
                 return number_order(values)
             categories = self._legacy[key]
@@ -179,14 +193,14 @@ class Frame:
             elif not is_array(node) and "categories" in node:
                 categories = node["categories"]
             else:
-                return number_order(read_values(node if is_array(node) else node["values"]))
-        return [label for label in label_texts(read_values(categories)) if label is not None]
+                return number_order(self._read(node if is_array(node) else node["values"]))
+        return [label for label in label_texts(self._read(categories)) if label is not None]
 
     def _compound_column(self, name: str) -> NDArray[np.object_]:
-        values = read_values(self._node, name)
+        values = self._read(self._node, name)
         key = f"{name}_categories"
         if self._legacy is not None and key in self._legacy and values.dtype.kind in "iu":
-            categories = label_texts(read_values(self._legacy[key]))
+            categories = label_texts(self._read(self._legacy[key]))
             # the same key may belong to a column of the other frame: only fitting codes are taken for its own
             if not values.size or values.max() < categories.size:
                 return labels_of_codes(values, categories)
@@ -195,12 +209,12 @@ class Frame:
     def _group_column(self, node: Any) -> NDArray[np.object_]:
         if is_array(node):
             if "categories" not in node.attrs:
-                return label_texts(read_values(node))
-            return labels_of_codes(read_values(node), label_texts(read_values(self._categories(node))))
+                return label_texts(self._read(node))
+            return labels_of_codes(self._read(node), label_texts(self._read(self._categories(node))))
         if "codes" in node and "categories" in node:
-            return labels_of_codes(read_values(node["codes"]), label_texts(read_values(node["categories"])))
+            return labels_of_codes(self._read(node["codes"]), label_texts(self._read(node["categories"])))
         if "values" in node and "mask" in node:
-            return label_texts(read_values(node["values"]), read_values(node["mask"]))
+            return label_texts(self._read(node["values"]), self._read(node["mask"]))
         msg = f"has the encoding {encoding_of(node)!r}, which vcmetrics does not read"
         raise DataError(msg)
 

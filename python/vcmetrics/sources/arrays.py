@@ -22,8 +22,11 @@ def reading(name: str, what: str) -> Iterator[None]:
     """
     try:
         yield
-    except DataError:
-        raise
+    except DataError as error:
+        if str(error).startswith(name):
+            raise
+        msg = f"{name}: {what}: {error}"
+        raise DataError(msg) from error
     except MemoryError as error:
         msg = f"{name}: not enough memory to read {what} ({one_line(error)}); if its size is wrong, the file is damaged"
         raise DataError(msg) from error

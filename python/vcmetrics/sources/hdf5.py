@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcmetrics._errors import DataError
+from vcmetrics.sources.annotations import check_size, read_values
 from vcmetrics.sources.arrays import ChunkReader, one_line, reading
+from vcmetrics.sources.hdf5_strings import ELEMENT, text_of
 from vcmetrics.sources.rows import ChunkedArray
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -68,6 +70,16 @@ class HDF5File:
             self._bytes = np.frombuffer(whole, np.uint8)
         return self._bytes
 
+    def read_values(self, node: Any, field: str | None = None) -> NDArray[Any]:
+        """Read a whole annotation array, or one field of it."""
+        check_size(node)
+        if field is None and node.dtype.kind == "O":
+            array = HDF5Array(node, self, self.name, ELEMENT)
+            elements = array.bare()
+            if elements is not None:
+                return text_of(elements, self.mapped()).reshape(node.shape)
+        return read_values(node, field)
+
     def close(self) -> None:
         """Close the file; mapped bytes live on while arrays refer to them."""
         self._bytes = None
@@ -84,15 +96,35 @@ class HDF5Array(ChunkReader):
         without filters, every chunk inside the file.
     """
 
-    def __init__(self, dataset: Any, file: HDF5File | None, name: str) -> None:
+    def __init__(self, dataset: Any, file: HDF5File | None, name: str, dtype: np.dtype[Any] | None = None) -> None:
         chunks = dataset.chunks
-        super().__init__(name, tuple(dataset.shape), dataset.dtype, chunks[0] if chunks else 1)
+        super().__init__(name, tuple(dataset.shape), dtype or dataset.dtype, chunks[0] if chunks else 1)
         self._dataset = dataset
         self._file = file
         plist = dataset.id.get_create_plist()
         self._filters = [plist.get_filter(i) for i in range(plist.get_nfilters())]
         self.why_copied = self._why_copied(plist)
         self._table: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]] | None = None
+
+    def bare(self) -> NDArray[Any] | None:
+        """Return a 1-D dataset of an opaque ``dtype`` as its bytes stand in the file; None where only HDF5 can tell."""
+        import h5py
+
+        text = h5py.check_string_dtype(self._dataset.dtype)
+        sizes = self._dataset.file.id.get_create_plist().get_sizes()
+        if (
+            text is None
+            or text.length is not None
+            or len(self.shape) != 1
+            or sizes != (8, 8)
+            or not self._file_is_ours()
+        ):
+            return None
+        if self._filters:
+            out = np.empty(self.shape, self.dtype)
+            return out if self._inflates_here() and self._inflate(out, 0, self.shape[0], 1) else None
+        pieces = self._pieces()
+        return None if pieces is None else pieces.read(0, self.shape[0])
 
     def _why_copied(self, plist: Any) -> str:
         if self._filters:
@@ -101,7 +133,7 @@ class HDF5Array(ChunkReader):
             return "kept in another file"
         if self._file.root.userblock_size or plist.get_external_count() or self._dataset.is_virtual:
             return "stored in an unusual HDF5 layout"
-        if self.dtype.kind not in "iuf" or self.dtype.byteorder == ">":
+        if self.dtype.kind not in "iufV" or self.dtype.byteorder == ">":
             return f"stored as {self.dtype}"
         return ""
 
@@ -114,7 +146,7 @@ class HDF5Array(ChunkReader):
         if self.why_copied or len(self.shape) != 1 or self._file is None:
             return None
         n, width = self.shape[0], self.dtype.itemsize
-        if n * width <= _SMALL_BYTES:
+        if n * width <= _SMALL_BYTES and self.dtype.kind != "V":
             return ChunkedArray.of(self._dataset[...])
         if self._dataset.chunks is None:
             offset = self._dataset.id.get_offset()
@@ -181,7 +213,7 @@ class HDF5Array(ChunkReader):
         import h5py
 
         known = {(h5py.h5z.FILTER_DEFLATE,), (h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE)}
-        plain = self.dtype.kind in "iuf" and self._file is not None
+        plain = self.dtype.kind in "iufV"
         return plain and self._file_is_ours() and tuple(f[0] for f in self._filters) in known
 
     def _file_is_ours(self) -> bool:

@@ -85,7 +85,7 @@ class MemoryAnnData:
         try:
             return self._wrap(values, what)
         except DataError as error:
-            msg = f"{self.name}: {what} {error}"
+            msg = f"{self.name}: {what}: {error}"
             raise DataError(msg) from error
 
     def _wrap(self, values: Any, what: str) -> Matrix:

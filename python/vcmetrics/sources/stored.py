@@ -118,11 +118,11 @@ class StoredAnnData:
     def _frame(self, part: str) -> Frame:
         node = self._root[part]
         legacy = self._root["uns"] if is_array(node) and "uns" in self._root else None
-        try:
-            return Frame(node, legacy)
-        except DataError as error:
-            msg = f"{self.name}: {part} {error}"
-            raise DataError(msg) from error
+        with reading(self.name, part):
+            return Frame(node, legacy, self._read)
+
+    def _read(self, node: Any, field: str | None = None) -> NDArray[Any]:
+        return read_values(node, field) if self._file is None else self._file.read_values(node, field)
 
     def _array(self, node: Any) -> StoredArray:
         return ZarrArray(node, self.name) if self._file is None else HDF5Array(node, self._file, self.name)
@@ -140,11 +140,7 @@ class StoredAnnData:
     def column(self, name: str) -> NDArray[np.object_]:
         """Labels of a column, None where missing."""
         with reading(self.name, f"obs column {name!r}"):
-            try:
-                return self._obs.column(name)
-            except DataError as error:
-                msg = f"{self.name}: obs column {name!r}: {error}"
-                raise DataError(msg) from error
+            return self._obs.column(name)
 
     def group_order(self, name: str) -> list[str] | None:
         """Labels of a column in the order of its categories, or of its numbers; None for plain text."""
@@ -180,11 +176,7 @@ class StoredAnnData:
                 layers = self.layers()
                 msg = f"{self.name}: has no {what} (layers: {some(layers) or 'none'}); pass layer=..."
                 raise DataError(msg)
-            try:
-                return stored_matrix(node, self.n_obs, self.n_vars, self._array)
-            except DataError as error:
-                msg = f"{self.name}: {what} {error}"
-                raise DataError(msg) from error
+            return stored_matrix(node, self.n_obs, self.n_vars, self._array)
 
     def obsm(self, key: str) -> NDArray[np.float64]:
         """One embedding, cells × dimensions."""
@@ -201,7 +193,7 @@ class StoredAnnData:
         if is_array(node):
             return np.asarray(read_values(node), np.float64)
         if encoding_of(node) == "dataframe":
-            frame = Frame(node)
+            frame = Frame(node, read=self._read)
             return np.stack([np.asarray(read_values(node[name]), np.float64) for name in frame.columns()], axis=1)
         if "indptr" in node and "shape" in node.attrs:
             from scipy import sparse
