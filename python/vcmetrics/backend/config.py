@@ -44,7 +44,13 @@ def config() -> dict[str, object]:
 
 
 def show_config() -> None:
-    """Print what this installation can use: versions, instruction set, threads, CUDA and why not."""
+    """Print what this installation can use: versions, instruction set, threads, CUDA and why not.
+
+    Examples
+    --------
+    >>> show_config()  # doctest: +ELLIPSIS
+    vcmetrics ...
+    """
     facts = config()
     packages = facts.pop("packages")
     if not facts["cuda_reason"]:

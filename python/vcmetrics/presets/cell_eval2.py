@@ -7,8 +7,8 @@ from vcmetrics.presets.preset import DERules, Preset
 
 TIES_ACROSS_DEPTHS = (
     "p-values of genes where cells of different depth tie as rational numbers can differ from pdex's by some percent: "
-    "pdex ranks a rounded log1p, whose ties depend on the processor. The set members agree; pr_auc and roc_auc can "
-    "move in the fifth digit."
+    "pdex ranks a rounded log1p, whose ties depend on the processor. pr_auc and roc_auc can move in the fourth digit, "
+    "and a gene whose p-value lies at the level can change sides."
 )
 TIED_FOLD_CHANGES = (
     "Genes of equal fold change keep the table's order in the ranked lists of overlap and precision; the source sorts "

@@ -175,9 +175,9 @@ def score(
     Examples
     --------
     >>> from vcmetrics import datasets
-    >>> real = datasets.demo_path()
-    >>> result = score(real, real, pert_col="perturbation", control="non-targeting")
-    >>> round(result.aggregate_values["pds_cosine"], 3)
+    >>> demo = datasets.demo()
+    >>> result = score(demo.path, demo.path, pert_col=demo.pert_col, control=demo.control)
+    >>> result.aggregate_values["de_wilcoxon_sig_jaccard"]
     1.0
     """
     resolve_device(device, what="score")
