@@ -119,7 +119,9 @@ def test_large_copies_are_told_once(tmp_path, messy, monkeypatch, options, words
         with pytest.warns(VcmetricsWarning, match=words) as told:
             cells.rows()
         assert len(told) == 1
-        assert "uncompressed CSR matrix with sorted columns is read in place" in str(told[0].message)
+        assert "an uncompressed CSR matrix with sorted columns and the genes in order is read in place" in str(
+            told[0].message
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             cells.rows()
@@ -139,3 +141,9 @@ def test_large_copies_of_memory(messy, monkeypatch):
         messy.X = matrix
         with open_cells(messy) as cells, pytest.warns(VcmetricsWarning, match=words):
             cells.rows()
+
+
+def test_large_copies_in_another_gene_order(messy, monkeypatch):
+    monkeypatch.setattr(cells_module, "LARGE_COPY", 1000)
+    with open_cells(messy) as cells, pytest.warns(VcmetricsWarning, match="wanted in another gene order"):
+        cells.with_gene_order(np.arange(57)[::-1]).rows()

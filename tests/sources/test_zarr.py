@@ -73,3 +73,34 @@ def test_damage(write, adata, tmp_path):
     chunk.write_bytes(chunk.read_bytes()[:20])
     with pytest.raises(DataError, match=r"a\.zarr.*cannot read the matrix"), open_cells(tmp_path / "a.zarr") as cells:
         cells.rows()
+
+
+def test_store_of_anndata_07(adata, tmp_path):
+    """Columns name the place of their categories, by path."""
+    import zarr
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import anndata
+
+        before = anndata.settings.zarr_write_format
+        anndata.settings.zarr_write_format = 2
+        try:
+            adata.write_zarr(tmp_path / "a.zarr")
+        finally:
+            anndata.settings.zarr_write_format = before
+    (tmp_path / "a.zarr" / ".zmetadata").unlink(missing_ok=True)
+    root = zarr.open_group(str(tmp_path / "a.zarr"), mode="a", use_consolidated=False)
+    obs = root["obs"]
+    codes, categories = obs["target"]["codes"][...], obs["target"]["categories"][...]
+    del obs["target"]
+    obs.create_group("__categories").create_array("target", data=categories.astype("U8"))
+    obs.create_array("target", data=codes)
+    for path in ("__categories/target", "obs/__categories/target"):
+        obs["target"].attrs["categories"] = path
+        with open_cells(tmp_path / "a.zarr") as cells:
+            assert cells.column("target").tolist() == adata.obs["target"].tolist()
+            assert cells.columns() == ["target"]
+    obs["target"].attrs["categories"] = "elsewhere"
+    with open_cells(tmp_path / "a.zarr") as cells, pytest.raises(DataError, match="its categories 'elsewhere' are not"):
+        cells.column("target")

@@ -223,9 +223,9 @@ class Frame:
         target = attribute(node, "categories")
         if not isinstance(target, str):
             return node.file[target]
-        for key in (target, target.rsplit("/", 1)[-1]):
-            for group in (self._node, self._node["__categories"]):
-                if key in group:
-                    return group[key]
+        # the path starts at the frame or at the root; its last part is enough
+        name = target.rsplit("/", 1)[-1]
+        if target.endswith(f"__categories/{name}") and name in self._node["__categories"]:
+            return self._node["__categories"][name]
         msg = f"its categories {target!r} are not in the file"
         raise DataError(msg)

@@ -201,13 +201,15 @@ class Cells:
             stored = {key: found[key] for key in ("unsorted", "duplicates", "n_explicit_zeros")}
             if found["unsorted"] or found["duplicates"]:
                 why = "stored with unsorted or repeated column numbers"
+            elif not why:
+                why = "wanted in another gene order"
             rows = canonical(rows, n_threads, *self._gene_map())
             found = dict(_core.scan_rows(rows.args(), n_threads)) | stored
         size = len(rows.data) * (rows.data.dtype.itemsize + rows.indices.dtype.itemsize)
         if why and size > LARGE_COPY:
             msg = (
                 f"{self.name}: {size / 2**30:.2f} GiB were copied into memory because the matrix is {why}; "
-                "an uncompressed CSR matrix with sorted columns is read in place"
+                "an uncompressed CSR matrix with sorted columns and the genes in order is read in place"
             )
             warnings.warn(msg, VcmetricsWarning, stacklevel=4)
         return rows, found
