@@ -18,9 +18,10 @@ void require_fields(const std::set<std::string>& fields) {
   static const std::set<std::string> kKnown = {"sum",    "linear",  "log1p", "expm1",    "expm1_32",
                                                "square", "nonzero", "rank",  "jackknife"};
   for (const std::string& field : fields)
-    require(kKnown.count(field) == 1, "field '" + field +
-                                          "' is unknown; expected sum, linear, log1p, expm1, expm1_32, square, "
-                                          "nonzero, rank or jackknife");
+    require(kKnown.count(field) == 1,
+            "field '" + field +
+                "' is unknown; expected sum, linear, log1p, expm1, expm1_32, square, "
+                "nonzero, rank or jackknife");
 }
 
 Key key_of(const std::string& word) {
@@ -35,8 +36,10 @@ GatherSide side_of(const py::tuple& tuple, std::int64_t n_cols, std::size_t n_si
   GatherSide side{};
   side.rows = rows_view(py::cast<py::tuple>(tuple[0]));
   require_good_indptr(side.rows);
-  require(side.rows.n_cols == n_cols, "rows have " + text(side.rows.n_cols) + " columns; expected " + text(n_cols));
-  require(size_of(side.rows.indices.type) > 1, "column numbers of 8 bits are not supported; use 16, 32 or 64 bits");
+  require(side.rows.n_cols == n_cols,
+          "rows have " + text(side.rows.n_cols) + " columns; expected " + text(n_cols));
+  require(size_of(side.rows.indices.type) > 1,
+          "column numbers of 8 bits are not supported; use 16, 32 or 64 bits");
   const auto totals = exactly<double>(tuple[1], "totals", 1);
   const auto codes = exactly<std::int32_t>(tuple[2], "codes", 1);
   require(totals.size() == side.rows.n_rows && codes.size() == side.rows.n_rows,
@@ -47,18 +50,19 @@ GatherSide side_of(const py::tuple& tuple, std::int64_t n_cols, std::size_t n_si
   require(side.n_groups >= 0, "n_groups must not be negative");
   for (std::int64_t row = 0; row < side.rows.n_rows; ++row)
     require(side.codes[row] >= -1 && side.codes[row] < side.n_groups,
-            "codes[" + text(row) + "] is " + text(side.codes[row]) + "; expected -1 … " + text(side.n_groups - 1));
+            "codes[" + text(row) + "] is " + text(side.codes[row]) + "; expected -1 … " +
+                text(side.n_groups - 1));
   side.control_side = py::cast<int>(tuple[4]);
   side.control_code = py::cast<int>(tuple[5]);
   require(side.control_side >= -1 && side.control_side < static_cast<int>(n_sides),
-          "control_side is " + text(side.control_side) + "; expected -1 … " + text(static_cast<int>(n_sides) - 1));
+          "control_side is " + text(side.control_side) + "; expected -1 … " +
+              text(static_cast<int>(n_sides) - 1));
   return side;
 }
 
 py::list gather_sides(const py::list& sides, std::int64_t n_cols, const std::string& key, double scale,
-                      std::optional<double> gate,
-                      const std::set<std::string>& fields, double jackknife_target, int n_threads,
-                      const py::object& progress) {
+                      std::optional<double> gate, const std::set<std::string>& fields,
+                      double jackknife_target, int n_threads, const py::object& progress) {
   require_fields(fields);
   GatherJob job;
   job.n_cols = n_cols;
@@ -82,7 +86,8 @@ py::list gather_sides(const py::list& sides, std::int64_t n_cols, const std::str
       result[name] = array;
       return array.mutable_data();
     };
-    double** const tables[] = {&side.sum, &side.linear, &side.log1p, &side.expm1, &side.expm1_32, &side.square};
+    double** const tables[] = {&side.sum,   &side.linear,   &side.log1p,
+                               &side.expm1, &side.expm1_32, &side.square};
     for (std::size_t i = 0; i < std::size(kTables); ++i)
       if (fields.count(kTables[i]) == 1) *tables[i] = table(kTables[i]);
     if (fields.count("nonzero") == 1) side.nonzero = whole_table("nonzero");
@@ -118,9 +123,9 @@ py::list gather_sides(const py::list& sides, std::int64_t n_cols, const std::str
 }  // namespace
 
 void bind_cells(py::module_& m) {
-  m.def("gather", &gather_sides, py::arg("sides").noconvert(), py::arg("n_cols"), py::arg("key"), py::arg("scale"),
-        py::arg("gate"), py::arg("fields"), py::arg("jackknife_target"), py::arg("n_threads"),
-        py::arg("progress") = py::none(),
+  m.def("gather", &gather_sides, py::arg("sides").noconvert(), py::arg("n_cols"), py::arg("key"),
+        py::arg("scale"), py::arg("gate"), py::arg("fields"), py::arg("jackknife_target"),
+        py::arg("n_threads"), py::arg("progress") = py::none(),
         "Group sums, rank sums against a control and the jackknife correction, one dict a side.");
 }
 
