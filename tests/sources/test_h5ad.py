@@ -94,3 +94,25 @@ def test_every_storage(tmp_path, adata, dense_of, layout, dtype, storage):
         np.testing.assert_array_equal(dense_of(rows), expected.astype(np.float64))
         np.testing.assert_allclose(cells.scan()["totals"], expected.astype(np.float64).sum(1), rtol=1e-14)
         assert list(cells.genes) == list(source.var_names)
+
+
+def test_reading_a_file_imports_little(tmp_path, adata):
+    """Start-up is part of every run: neither anndata nor what it brings."""
+    import os
+    import subprocess
+    import sys
+
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    code = (
+        "import sys; from vcmetrics.sources import open_cells\n"
+        "with open_cells(sys.argv[1]) as cells: cells.rows(), cells.column('target'), cells.fingerprint()\n"
+        "print([m for m in ('anndata', 'pandas', 'scipy', 'zarr') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "a.h5ad")],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.stdout.strip() == "[]"
