@@ -112,7 +112,8 @@ def recipes_of(one: SideInput, preset: Preset, needs: Needs, *, bulk: bool, arit
         de = Recipe("ratio", one.target_sum, frozenset(fields), gate=early)
     elif one.kind == "lognorm":
         table = "expm1_32" if one.single else "expm1"
-        linear = {table} if not geometric or rules.gate_on == "either" else set()
+        gated = gate is not None and rules.gate_on == "either"
+        linear = {table} if not geometric or gated else set()
         de = Recipe("raw", 1.0, frozenset({"rank", "sum"} | linear))
         test = replace(test, logged=True, linear_table=table)
         if rules.gate_on == "control":  # the control gate is defined on counts; log-normalised input skips it

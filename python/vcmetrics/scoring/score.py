@@ -199,7 +199,7 @@ def score(
     )
     control = settings.preset.control if control is None else control
     with ExitStack() as stack:
-        pred_cells = stack.enter_context(open_cells(pred, layer=layer))
+        pred_cells = stack.enter_context(open_cells(pred, layer=layer, name="pred"))
         if isinstance(real, GroupSummary):
             if context_col is not None or wanted_scale == "auto" or settings.needs_cells:
                 msg = (
@@ -209,7 +209,7 @@ def score(
                 raise DataError(msg)
             jobs = [summary_job(real, pred_cells, pert_col, settings)]
         else:
-            real_cells = stack.enter_context(open_cells(real, layer=layer))
+            real_cells = stack.enter_context(open_cells(real, layer=layer, name="real"))
             jobs = data_jobs(real_cells, pred_cells, pert_col, control, context_col, settings, cache)
         clock.lap("opening and labels")
         contexts = []
