@@ -26,8 +26,8 @@ def test_modes(mode):
     assert list(got.columns) == list(want.columns)
     got = got.loc[want.index]
     for column in want.columns:
-        # the peer sums float32 values in float32, and takes the rest as a difference of such sums: a constant gene, whose
-        # fold change is 0, has -1.3e-5 there
+        # the peer sums float32 values in float32, and takes the rest as a difference of such sums: a constant gene,
+        # whose fold change is 0, has -1.3e-5 there
         single = "mean" in column or "change" in column
         limit = 2e-5 if single else 1e-9
         np.testing.assert_allclose(got[column], want[column], rtol=limit, atol=limit, err_msg=column)
