@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Literal
 
 from vcmetrics._errors import DeviceError
@@ -12,10 +13,10 @@ Device = Literal["cpu", "cuda"]
 def cuda_status() -> tuple[int, str]:
     """Number of usable CUDA devices, and the reason where it is 0. Never raises, never needs a driver."""
     try:
-        from vcmetrics import _cuda
+        _cuda = import_module("vcmetrics._cuda")
+    except ModuleNotFoundError:
+        return 0, "vcmetrics was built without its CUDA extension (build with VCM_CUDA=ON where nvcc is)"
     except ImportError as error:
-        if isinstance(error, ModuleNotFoundError) or "_cuda" not in str(error):
-            return 0, "vcmetrics was built without its CUDA extension (build with VCM_CUDA=ON where nvcc is)"
         return 0, f"the CUDA extension does not load: {error}"
     count, reason = _cuda.device_count()
     return int(count), str(reason)
