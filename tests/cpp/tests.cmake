@@ -11,3 +11,10 @@ if(VCM_SANITIZE)
 endif()
 enable_testing()
 add_test(NAME vcm_tests COMMAND vcm_tests)
+# a sanitizer brings weak symbols of its own
+if(NOT VCM_SANITIZE)
+  foreach(name IN LISTS vcm_isa_names)
+    add_test(NAME own_symbols_${name} COMMAND ${CMAKE_COMMAND} -DNM=${CMAKE_NM}
+      "-DOBJECTS=$<JOIN:$<TARGET_OBJECTS:vcm_tests_${name}>,|>" -P ${CMAKE_CURRENT_SOURCE_DIR}/tests/cpp/weak_symbols.cmake)
+  endforeach()
+endif()
