@@ -8,7 +8,11 @@ namespace {
 
 constexpr std::int64_t kBlockGenes =
     256;  // genes transposed at once; 64-512 are nearly equal, 32 and 1,024 worse
-constexpr std::int64_t kManyCells = 65536;  // from here on fewer genes at once: streams stay in the cache
+// From here on a visit of every cell per block is what counts: wider blocks win, as far as their streams are
+// small.
+constexpr std::int64_t kManyCells = 65536;
+constexpr std::int64_t kStreamBytes = std::int64_t{300}
+                                      << 20;  // of one side and worker, if every value were stored
 constexpr std::int64_t kRangesPerThread = 2;
 
 std::uint64_t column_at(const std::uint8_t* columns, int bytes, std::int64_t at) {
@@ -35,7 +39,11 @@ Grid make_grid(const GatherJob& job, const std::vector<SidePlan>& plans, int n_t
   Grid grid;
   std::int64_t most_cells = 0;
   for (const SidePlan& plan : plans) most_cells = std::max(most_cells, plan.cells());
-  grid.widest = most_cells < kManyCells ? kBlockGenes : kBlockGenes / 4;
+  grid.widest = kBlockGenes;
+  if (most_cells >= kManyCells) {
+    grid.widest = 2 * kBlockGenes;
+    while (grid.widest > 32 && grid.widest * most_cells * 4 > kStreamBytes) grid.widest /= 2;
+  }
   for (std::int64_t gene = 0; gene < job.n_cols; gene += grid.widest) grid.genes.push_back(gene);
   grid.genes.push_back(job.n_cols);
 

@@ -83,30 +83,33 @@ def de_table(
 
     rows, c = side.rows_of(targets), reference.control_code
 
-    def means(summary: GroupSummary, *, geometric: bool) -> Array:
-        return natural_means(summary, recipe, logged=test.logged, geometric=geometric, table=test.linear_table)
+    def means(summary: GroupSummary, of: Array, *, geometric: bool, genes: Array | None = None) -> Array:
+        how = (test.logged, geometric, test.linear_table)
+        return natural_means(summary, recipe, of, genes, *how)
 
-    geometric = test.mean == "geometric"
-    m_target, m_control = means(side, geometric=geometric)[rows], means(reference, geometric=geometric)[c]
-    if test.means_in_single:
-        m_target, m_control = (x.astype(np.float32).astype(np.float64) for x in (m_target, m_control))
+    geometric, control = test.mean == "geometric", np.array([c])
     kept = np.ones(side.genes.size, bool)
     present = None
     if test.gate is not None and test.gate >= 0 and test.gate_on != "none":
-        a_control = means(reference, geometric=False)[c]
+        a_control = means(reference, control, geometric=False)[0]
         if test.gate_on == "control":
             kept = a_control * (1e6 / recipe.scale) > test.gate
         else:
-            a_target = means(side, geometric=False)[rows]
+            a_target = means(side, rows, geometric=False)
             present = (per_million(a_target) > test.gate) | (per_million(a_control[None]) > test.gate)
-    u2 = np.ascontiguousarray(side.table(recipe, "u2")[rows][:, kept])
-    tie = np.ascontiguousarray(side.table(recipe, "tie")[rows][:, kept])
+    # tables of many targets are large: take what is kept in one copy, before any arithmetic
+    columns = np.flatnonzero(kept)
+    chosen = np.ix_(rows, columns)
+    u2, tie = side.table(recipe, "u2")[chosen], side.table(recipe, "tie")[chosen]
     if (u2 < 0).any():
         msg = f"{side.name}: genes above the gate were not ranked; summarise it again with a lower gate="
         raise DataError(msg)
     m, n = side.n[rows], int(reference.n[c])
     p = np.asarray(_core.two_sided_p(u2, tie, m, n, test.continuity, resolve_threads(n_threads)))
-    m_target, m_control = m_target[:, kept], m_control[kept]
+    m_target = means(side, rows, geometric=geometric, genes=columns)
+    m_control = means(reference, control, geometric=geometric, genes=columns)[0]
+    if test.means_in_single:
+        m_target, m_control = (x.astype(np.float32).astype(np.float64) for x in (m_target, m_control))
     if present is not None:
         present = present[:, kept]
         p = np.where(present, p, np.nan)

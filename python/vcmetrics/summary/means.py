@@ -35,13 +35,23 @@ def mean_variance(summary: GroupSummary, recipe: Recipe) -> NDArray[np.float64]:
     return np.asarray(np.where(n > 1, out, 0.0))
 
 
-def natural_means(summary: GroupSummary, recipe: Recipe, *, logged: bool, geometric: bool, table: str) -> Array:
-    """Mean expression per group on the natural (un-logged) scale.
+def natural_means(
+    summary: GroupSummary,
+    recipe: Recipe,
+    groups: Array,
+    genes: Array | None,
+    logged: bool,
+    geometric: bool,
+    table: str,
+) -> Array:
+    """Mean expression of some groups (and genes) on the natural (un-logged) scale.
 
     ``table`` names the table of linear values: ``linear`` (counts), ``sum`` (values as they are),
     ``expm1`` or ``expm1_32`` (log-normalised values).
     """
-    if geometric:
-        logs = "sum" if logged else "log1p"
-        return np.expm1(per_cell(summary.table(recipe, logs), summary.n))
-    return per_cell(summary.table(recipe, table), summary.n)
+    name = ("sum" if logged else "log1p") if geometric else table
+    stored = summary.table(recipe, name)
+    out = stored[groups] if genes is None else stored[np.ix_(groups, genes)]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        out /= summary.n[groups, None]
+    return np.expm1(out, out=out) if geometric else out
