@@ -62,7 +62,8 @@ GatherSide side_of(const py::tuple& tuple, std::int64_t n_cols, std::size_t n_si
 
 py::list gather_sides(const py::list& sides, std::int64_t n_cols, const std::string& key, double scale,
                       std::optional<double> gate, const std::set<std::string>& fields,
-                      double jackknife_target, int n_threads, const py::object& progress) {
+                      double jackknife_target, int n_threads, const py::object& progress,
+                      std::optional<std::size_t> n_wanted) {
   require_fields(fields);
   GatherJob job;
   job.n_cols = n_cols;
@@ -72,6 +73,7 @@ py::list gather_sides(const py::list& sides, std::int64_t n_cols, const std::str
   job.jackknife_target = jackknife_target;
   require(scale > 0, "scale must be positive");
   const bool rank = fields.count("rank") == 1;
+  const std::size_t wanted = n_wanted.value_or(sides.size());
   py::list results;
   for (const py::handle& item : sides) {
     GatherSide side = side_of(py::cast<py::tuple>(item), n_cols, sides.size());
@@ -86,19 +88,20 @@ py::list gather_sides(const py::list& sides, std::int64_t n_cols, const std::str
       result[name] = array;
       return array.mutable_data();
     };
+    const bool asked = job.sides.size() < wanted;  // the others lend their control only
     double** const tables[] = {&side.sum,   &side.linear,   &side.log1p,
                                &side.expm1, &side.expm1_32, &side.square};
     for (std::size_t i = 0; i < std::size(kTables); ++i)
-      if (fields.count(kTables[i]) == 1) *tables[i] = table(kTables[i]);
-    if (fields.count("nonzero") == 1) side.nonzero = whole_table("nonzero");
-    if (rank) {
+      if (asked && fields.count(kTables[i]) == 1) *tables[i] = table(kTables[i]);
+    if (asked && fields.count("nonzero") == 1) side.nonzero = whole_table("nonzero");
+    if (asked && rank) {
       side.u2 = whole_table("u2");
       side.tie = table("tie");
     }
     py::array_t<std::int64_t> n(side.n_groups);
     result["n"] = n;
     side.n = n.mutable_data();
-    if (fields.count("jackknife") == 1) {
+    if (asked && fields.count("jackknife") == 1) {
       require(job.key == Key::ratio, "jackknife needs key 'ratio'");
       py::array_t<double> jackknife(side.n_groups);
       result["jackknife"] = jackknife;
@@ -125,8 +128,9 @@ py::list gather_sides(const py::list& sides, std::int64_t n_cols, const std::str
 void bind_cells(py::module_& m) {
   m.def("gather", &gather_sides, py::arg("sides").noconvert(), py::arg("n_cols"), py::arg("key"),
         py::arg("scale"), py::arg("gate"), py::arg("fields"), py::arg("jackknife_target"),
-        py::arg("n_threads"), py::arg("progress") = py::none(),
-        "Group sums, rank sums against a control and the jackknife correction, one dict a side.");
+        py::arg("n_threads"), py::arg("progress") = py::none(), py::arg("n_wanted") = py::none(),
+        "Group sums, rank sums against a control and the jackknife correction, one dict a side; "
+        "sides from n_wanted on lend their control and get no tables.");
 }
 
 }  // namespace vcm

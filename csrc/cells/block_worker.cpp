@@ -62,6 +62,10 @@ SumsJob Worker::list(std::size_t s, std::int64_t g, std::int64_t k) const {
 
 void Worker::sums(std::size_t s, std::int64_t k, std::int64_t gene) {
   const GatherSide& side = job_.sides[s];
+  const bool asked = side.sum != nullptr || side.linear != nullptr || side.log1p != nullptr ||
+                     side.expm1 != nullptr || side.expm1_32 != nullptr || side.square != nullptr ||
+                     side.nonzero != nullptr;
+  if (!asked) return;
   for (std::int64_t g = 0; g < side.n_groups; ++g) {
     SumsJob sums = list(s, g, k);
     sums.want_sum = side.sum != nullptr;

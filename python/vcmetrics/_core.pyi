@@ -39,9 +39,9 @@ def fill_rows(rows: tuple, n_threads: typing.SupportsInt | typing.SupportsIndex,
     """
     Write canonical rows into given arrays at indptr.
     """
-def gather(sides: list, n_cols: typing.SupportsInt | typing.SupportsIndex, key: str, scale: typing.SupportsFloat | typing.SupportsIndex, gate: typing.SupportsFloat | typing.SupportsIndex | None, fields: collections.abc.Set[str], jackknife_target: typing.SupportsFloat | typing.SupportsIndex, n_threads: typing.SupportsInt | typing.SupportsIndex, progress: typing.Any = None) -> list:
+def gather(sides: list, n_cols: typing.SupportsInt | typing.SupportsIndex, key: str, scale: typing.SupportsFloat | typing.SupportsIndex, gate: typing.SupportsFloat | typing.SupportsIndex | None, fields: collections.abc.Set[str], jackknife_target: typing.SupportsFloat | typing.SupportsIndex, n_threads: typing.SupportsInt | typing.SupportsIndex, progress: typing.Any = None, n_wanted: typing.SupportsInt | typing.SupportsIndex | None = None) -> list:
     """
-    Group sums, rank sums against a control and the jackknife correction, one dict a side.
+    Group sums, rank sums against a control and the jackknife correction, one dict a side; sides from n_wanted on lend their control and get no tables.
     """
 def isa() -> str:
     """

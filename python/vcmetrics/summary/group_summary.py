@@ -350,6 +350,7 @@ def run_pass(
         recipe.jackknife_target,
         resolve_threads(n_threads),
         progress,
+        len(pairs),
     )
     return list(out[: len(pairs)])
 
