@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,31 +38,41 @@ class DETable:
     ref_membership: NDArray[np.int64] | None = None  # (targets,)
     epsilon: float = 0.0  # added to the reference mean in percent_change
 
-    def to_frame(self) -> pd.DataFrame:
-        """Long table in pdex's columns and order."""
+    def to_frame(self, *, copy: bool = True) -> pd.DataFrame:
+        """Long table in pdex's columns and order; without ``copy`` it may share this table's memory."""
         import pandas as pd
 
         t, g = self.lfc.shape
-        keep = np.ones((t, g), bool) if self.present is None else self.present
-        row, col = np.nonzero(keep)
+        if self.present is None:
+            row, col = np.repeat(np.arange(t, dtype=np.int32), g), np.tile(np.arange(g, dtype=np.int32), t)
+        else:
+            row, col = (x.astype(np.int32) for x in np.nonzero(self.present))
+
+        def rows_of(table: NDArray[Any]) -> NDArray[Any]:
+            """The table's rows that exist, one behind the other; all of them without a look-up."""
+            full = np.broadcast_to(table, (t, g))
+            return full.reshape(-1) if self.present is None else full[self.present]
+
+        # millions of rows: codes are already right, so nothing is checked again
         out: dict[str, object] = {
-            "target": pd.Categorical.from_codes(row, categories=list(self.targets)),
-            "feature": pd.Categorical.from_codes(col, categories=list(self.genes)),
+            "target": pd.Categorical.from_codes(row, categories=list(self.targets), validate=False),
+            "feature": pd.Categorical.from_codes(col, categories=list(self.genes), validate=False),
         }
-        if self.target_mean is not None and self.ref_mean is not None:
-            tm, rm = self.target_mean, np.broadcast_to(self.ref_mean, (t, g))
-            out["target_mean"], out["ref_mean"] = tm[row, col], rm[row, col]
+        tm, rm = self.target_mean, self.ref_mean
+        if tm is not None and rm is not None:
+            out["target_mean"], out["ref_mean"] = rows_of(tm), rows_of(rm)
         if self.target_membership is not None and self.ref_membership is not None:
             out["target_membership"] = self.target_membership[row]
             out["ref_membership"] = self.ref_membership[row]
-        out["log2_fold_change"] = self.lfc[row, col]
-        if self.target_mean is not None and self.ref_mean is not None:
+        out["log2_fold_change"] = rows_of(self.lfc)
+        if tm is not None and rm is not None:
             with np.errstate(divide="ignore", invalid="ignore"):
-                change = (tm - rm) / (rm + self.epsilon)
+                change = tm - rm
+                change /= rm + self.epsilon
             change[np.isnan(change)] = 0.0
-            out["percent_change"] = change[row, col]
-        out["p_value"] = self.p_value[row, col]
+            out["percent_change"] = rows_of(change)
+        out["p_value"] = rows_of(self.p_value)
         if self.statistic is not None:
-            out["statistic"] = self.statistic[row, col]
-        out["fdr"] = self.p_adj[row, col]
-        return pd.DataFrame(out)
+            out["statistic"] = rows_of(self.statistic)
+        out["fdr"] = rows_of(self.p_adj)
+        return pd.DataFrame(out, copy=copy)

@@ -361,7 +361,7 @@ def differential_expression(
         if mode == "all":
             from vcmetrics.summary.one_against_rest import one_against_rest
 
-            return one_against_rest(cells, side, recipe, test, threads, progress).to_frame()
+            return one_against_rest(cells, side, recipe, test, threads, progress).to_frame(copy=False)
         if side.groups.control_code < 0:
             msg = f"{cells.name}: no cell is labelled {control!r} (labels: {some(side.groups.labels)}); pass control="
             raise DataError(msg)
@@ -375,5 +375,5 @@ def differential_expression(
             own = resolve_targets(targets, cells.genes, target_map)
             from vcmetrics.summary.one_against_rest import on_target
 
-            return on_target(summary, targets, own, recipe, test, threads).to_frame()
-        return de_table(summary, summary, targets, recipe, test, n_threads=threads).to_frame()
+            return on_target(summary, targets, own, recipe, test, threads).to_frame(copy=False)
+        return de_table(summary, summary, targets, recipe, test, n_threads=threads).to_frame(copy=False)
