@@ -19,9 +19,9 @@ from vcmetrics.scoring.compare import Scored
 from vcmetrics.scoring.evaluate import SideInput
 from vcmetrics.scoring.inputs import Scan, effective_type
 from vcmetrics.scoring.settings import Settings
-from vcmetrics.sources.genes import align_genes
+from vcmetrics.sources.genes import align_genes, some
 from vcmetrics.summary.group_summary import GroupSummary, Side, digest
-from vcmetrics.summary.plan import Groups, check_labels, group_cells, some
+from vcmetrics.summary.plan import Groups, check_labels, group_cells
 
 if TYPE_CHECKING:
     from vcmetrics.metrics.cells import CellPair

@@ -14,7 +14,7 @@ from vcmetrics.metrics import registry
 from vcmetrics.presets.preset import Member, Preset, get_preset
 from vcmetrics.scoring.evaluate import Needs
 from vcmetrics.scoring.steps import Progress, Steps
-from vcmetrics.summary.plan import some
+from vcmetrics.sources.genes import some
 
 EXTRAS = {"cluster": ("sklearn", "igraph")}  # what an extra brings
 EMBEDDED = ("pds_l2", "pds_cosine")  # ranks that read an embedding where one is named

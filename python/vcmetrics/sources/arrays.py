@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -89,7 +90,7 @@ class MemoryArray:
         return self._array[start:stop]
 
 
-class ChunkReader:
+class ChunkReader(ABC):
     """Base of arrays that are stored in compressed chunks.
 
     Callers ask for ranges of rows in ascending order; what was read beyond a range, because chunks come
@@ -108,9 +109,9 @@ class ChunkReader:
         """Return None: chunks must be inflated first."""
         return None
 
+    @abstractmethod
     def load(self, start: int, stop: int, n_threads: int) -> NDArray[Any]:
         """Read a range whose borders are chunk borders (or the end)."""
-        raise NotImplementedError
 
     def read(self, start: int, stop: int, n_threads: int) -> NDArray[Any]:
         """Return a range of the first axis."""

@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 
 from vcmetrics._errors import DataError
 
-_SHOWN = 5
 
-
-def some(names: Sequence[Any] | NDArray[Any]) -> str:
+def some(names: Sequence[Any] | NDArray[Any], limit: int = 5) -> str:
     """Spell the first few of a list: ``'A', 'B', … (7 in all)``."""
-    text = ", ".join(repr(str(name)) for name in names[:_SHOWN])
-    return text if len(names) <= _SHOWN else f"{text}, … ({len(names)} in all)"
+    text = ", ".join(repr(str(name)) for name in names[:limit])
+    return text if len(names) <= limit else f"{text}, … ({len(names)} in all)"
 
 
 def check_unique(genes: NDArray[Any], name: str) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcmetrics._errors import DataError
+from vcmetrics.sources.genes import some
 
 NAN_LABEL = "nan"  # what a missing label is called, as in the scorers that stringify labels
 
@@ -55,12 +56,6 @@ def group_cells(column: NDArray[Any], control: str, used: NDArray[np.bool_] | No
     for new, label in enumerate(labels):
         rank[numbers[label]] = new
     return Groups(labels=tuple(labels), codes=rank[codes], control=control)
-
-
-def some(names: Sequence[str], limit: int = 5) -> str:
-    """The first few names, quoted, for a message."""
-    shown = ", ".join(repr(str(x)) for x in names[:limit])
-    return shown + (f", … ({len(names)} in all)" if len(names) > limit else "")
 
 
 def check_labels(pred: Groups, real: Groups, *, pred_needs_control: bool, names: tuple[str, str]) -> None:

@@ -11,6 +11,7 @@ from vcmetrics._errors import DataError
 from vcmetrics.backend.device import resolve_device
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.sources import open_cells
+from vcmetrics.sources.genes import some
 from vcmetrics.summary.differential_expression import RankTest, de_table
 from vcmetrics.summary.group_summary import (
     ADDITIVE,
@@ -23,7 +24,7 @@ from vcmetrics.summary.group_summary import (
     group_totals,
 )
 from vcmetrics.summary.means import bulk_lognorm, per_cell
-from vcmetrics.summary.plan import group_cells, resolve_targets, some
+from vcmetrics.summary.plan import group_cells, resolve_targets
 
 if TYPE_CHECKING:
     import pandas as pd
