@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['bh', 'block_digests', 'canonical_rows', 'count_dense', 'count_rows', 'dense_to_rows', 'fill_dense', 'fill_rows', 'gather', 'isa', 'isa_available', 'mean_distances', 'mean_distances_dense', 'pairwise_sums', 'scan_rows', 'transpose_rows', 'two_sided_p']
+__all__: list[str] = ['bh', 'block_digests', 'canonical_rows', 'count_dense', 'count_rows', 'dense_to_rows', 'fill_dense', 'fill_rows', 'gather', 'group_moments', 'isa', 'isa_available', 'mean_distances', 'mean_distances_dense', 'pairwise_sums', 'scan_rows', 'transpose_rows', 'two_sided_p']
 def bh(p: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
     """
     Benjamini-Hochberg adjusted p-values, each row a family; NaN stays NaN and is not counted.
@@ -42,6 +42,10 @@ def fill_rows(rows: tuple, n_threads: typing.SupportsInt | typing.SupportsIndex,
 def gather(sides: list, n_cols: typing.SupportsInt | typing.SupportsIndex, key: str, scale: typing.SupportsFloat | typing.SupportsIndex, gate: typing.SupportsFloat | typing.SupportsIndex | None, fields: collections.abc.Set[str], jackknife_target: typing.SupportsFloat | typing.SupportsIndex, n_threads: typing.SupportsInt | typing.SupportsIndex, progress: typing.Any = None, n_wanted: typing.SupportsInt | typing.SupportsIndex | None = None) -> list:
     """
     Group sums, rank sums against a control and the jackknife correction, one dict a side; sides from n_wanted on lend their control and get no tables.
+    """
+def group_moments(cells: typing.Any, codes: typing.Any, n_groups: typing.SupportsInt | typing.SupportsIndex, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> tuple:
+    """
+    (counts, mean, m2) of every group of dense cells: numbers of cells, means and sums of squared deviations [n_groups][n_features], float64; NaN for an empty group.
     """
 def isa() -> str:
     """
