@@ -27,7 +27,7 @@ Reference = Callable[..., float]
 Kind = Literal["profile", "moments", "cells"]
 
 # modules that register distances, imported when the registry is first read
-FAMILIES = ("profile", "energy")
+FAMILIES = ("profile", "energy", "mmd", "transport", "moments", "ranks", "counts", "classifiers")
 # what the extras of this package bring
 EXTRAS = {"ot": ("ot",), "cluster": ("sklearn",), "stats": ("statsmodels",)}
 _ROWS: dict[str, DistanceSpec] = {}
@@ -44,7 +44,8 @@ class DistanceSpec:
     second. ``defaults`` are the parameters that the formula takes. ``zero_self`` says that a group has distance 0 to
     itself by the formula. ``invariants`` name the laws that hold: ``translation``, ``rotation``, ``feature_order``,
     ``nonnegative``, and ``scale:k`` (cells times c give c^k times the distance). ``extra`` is the optional dependency
-    of this package that the formula imports. ``parity`` bounds the formula against the reference.
+    of this package that the formula imports. ``context``: the value depends on the other groups of the call too; the
+    reference takes them as ``others=[cells, …]``. ``parity`` bounds the formula against the reference.
     """
 
     name: str
@@ -60,6 +61,7 @@ class DistanceSpec:
     invariants: tuple[str, ...] = ("feature_order",)
     zero_self: bool = True
     needs_counts: bool = False
+    context: bool = False
     extra: str | None = None
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
