@@ -60,4 +60,34 @@ static inline double expm1_of(double x) {
   return (half * e + (half - 0.5)) * 2.0;
 }
 
+// exp(x) to about one ulp, denormal results included; V is double or a vector of doubles, U the integers of
+// its size. x = k ln 2 + r as above.
+template <class V, class U>
+static inline V exp_of(V x) {
+  constexpr double kLn2High = 6.93147180369123816490e-01, kLn2Low = 1.90821492927058770002e-10;
+  constexpr double kShift = 6755399441055744.0;
+  constexpr double kFar = 0x1p200;
+  const V zero{};
+  x = x < -750.0 ? zero - 750.0 : x;
+  x = x > 720.0 ? zero + 720.0 : x;
+  V shifted = x * 1.44269504088896338700 + kShift;
+  const V k = shifted - kShift;
+  const V high = x - k * kLn2High, low = k * kLn2Low;
+  const V r = high - low;
+  const V lost = (high - r) - low;
+  const V r2 = r * r, r4 = r2 * r2;
+  const V p01 = 0.5 + r * (1.0 / 6), p23 = 1.0 / 24 + r * (1.0 / 120);
+  const V p45 = 1.0 / 720 + r * (1.0 / 5040), p67 = 1.0 / 40320 + r * (1.0 / 362880);
+  const V p89 = 1.0 / 3628800 + r * (1.0 / 39916800);
+  const V pab = 1.0 / 479001600 + r * (1.0 / 6227020800.0);
+  const V p = (p01 + r2 * p23) + r4 * ((p45 + r2 * p67) + r4 * (p89 + r2 * pab));
+  const V e = 1.0 + (r + (r2 * p + lost + r * lost));
+  // 2^k in two steps where it is no normal number; the last one rounds
+  const V away = k < -1000.0 ? zero + 200.0 : (k > 1000.0 ? zero - 200.0 : zero);
+  const V back = k < -1000.0 ? zero + 1 / kFar : (k > 1000.0 ? zero + kFar : zero + 1.0);
+  shifted += away;
+  const V scale = __builtin_bit_cast(V, (__builtin_bit_cast(U, shifted) + 1023) << 52);
+  return e * scale * back;
+}
+
 }  // namespace vcm
