@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['bh', 'block_digests', 'canonical_rows', 'count_dense', 'count_rows', 'dense_to_rows', 'fill_dense', 'fill_rows', 'gather', 'isa', 'isa_available', 'mean_distances', 'mean_distances_dense', 'pairwise_sums', 'scan_rows', 'transpose_rows', 'two_sided_p']
+__all__: list[str] = ['bh', 'block_digests', 'canonical_rows', 'count_dense', 'count_rows', 'dense_to_rows', 'fill_dense', 'fill_rows', 'gather', 'isa', 'isa_available', 'mean_distances', 'mean_distances_dense', 'pairwise_sums', 'panel_sums', 'scan_rows', 'transpose_rows', 'two_sided_p']
 def bh(p: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
     """
     Benjamini-Hochberg adjusted p-values, each row a family; NaN stays NaN and is not counted.
@@ -62,6 +62,10 @@ def mean_distances_dense(cells: typing.Any, codes: typing.Any, n_groups: typing.
 def pairwise_sums(x: typing.Any, y: typing.Any, term: str, left_out: typing.Any = None, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
     """
     Sums over columns of |x - y|, (x - y)**2 or x * y for all pairs of rows, float64; row i of x leaves column left_out[i] out.
+    """
+def panel_sums(x: typing.Any, y: typing.Any, term: str, out: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> None:
+    """
+    Sums over columns of |x - y|, (x - y)**2 or x * y for all pairs of rows into `out`, in float64; x and y are both float32 or both float64.
     """
 def scan_rows(rows: tuple, n_threads: typing.SupportsInt | typing.SupportsIndex) -> dict:
     """
