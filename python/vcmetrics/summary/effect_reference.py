@@ -196,4 +196,4 @@ def matched_control(batch_control: NDArray[Any], batch_cells: NDArray[Any]) -> A
         )
         raise DataError(msg)
     shares = cells / cells.sum(1, keepdims=True)
-    return np.einsum("ib,bj->ij", shares, np.where(np.isnan(controls), 0.0, controls))
+    return np.asarray(np.einsum("ib,bj->ij", shares, np.where(np.isnan(controls), 0.0, controls)))
