@@ -14,6 +14,9 @@ from vcmetrics._version import __version__
 if TYPE_CHECKING:
     from vcmetrics import datasets
     from vcmetrics.backend.config import show_config
+    from vcmetrics.distances.conventions import list_conventions
+    from vcmetrics.distances.matrix import distance_matrix, distances_to
+    from vcmetrics.metrics.distance.registry import list_distances
     from vcmetrics.metrics.registry import list_metrics
     from vcmetrics.presets.preset import list_presets
     from vcmetrics.results.score_result import ScoreResult
@@ -27,6 +30,10 @@ _LAZY: dict[str, tuple[str, bool]] = {
     "ScoreResult": ("vcmetrics.results.score_result", True),
     "datasets": ("vcmetrics.datasets", False),
     "differential_expression": ("vcmetrics.summary.summarize", True),
+    "distance_matrix": ("vcmetrics.distances.matrix", True),
+    "distances_to": ("vcmetrics.distances.matrix", True),
+    "list_conventions": ("vcmetrics.distances.conventions", True),
+    "list_distances": ("vcmetrics.metrics.distance.registry", True),
     "list_metrics": ("vcmetrics.metrics.registry", True),
     "list_presets": ("vcmetrics.presets.preset", True),
     "pseudobulk": ("vcmetrics.summary.summarize", True),
@@ -44,6 +51,10 @@ __all__ = [
     "__version__",
     "datasets",
     "differential_expression",
+    "distance_matrix",
+    "distances_to",
+    "list_conventions",
+    "list_distances",
     "list_metrics",
     "list_presets",
     "pseudobulk",

@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['add_co_moments', 'bh', 'block_digests', 'canonical_rows', 'column_ranks', 'count_dense', 'count_rows', 'dense_to_rows', 'fill_dense', 'fill_rows', 'gather', 'isa', 'isa_available', 'mean_distances', 'mean_distances_dense', 'pairwise_sums', 'rank_moments', 'scan_rows', 'transpose_rows', 'two_sided_p']
+__all__: list[str] = ['add_co_moments', 'bh', 'block_digests', 'canonical_rows', 'column_ranks', 'count_dense', 'count_rows', 'dense_to_rows', 'fill_dense', 'fill_rows', 'gather', 'group_moments', 'isa', 'isa_available', 'mean_distances', 'mean_distances_dense', 'pairwise_sums', 'panel_sums', 'rank_moments', 'scan_rows', 'transpose_rows', 'two_sided_p']
 def add_co_moments(state: numpy.typing.NDArray[numpy.float64], x: typing.Any, rows_x: typing.Any, y: typing.Any, rows_y: typing.Any, weights: typing.Any = None, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> None:
     """
     Adds pairs of rows to the state [count, weight, mean x, mean y, xx, yy, xy][columns]; pairs of which a value is not finite are passed over.
@@ -51,6 +51,10 @@ def gather(sides: list, n_cols: typing.SupportsInt | typing.SupportsIndex, key: 
     """
     Group sums, rank sums against a control and the jackknife correction, one dict a side; sides from n_wanted on lend their control and get no tables.
     """
+def group_moments(cells: typing.Any, codes: typing.Any, n_groups: typing.SupportsInt | typing.SupportsIndex, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> tuple:
+    """
+    (counts, mean, m2) of every group of dense cells: numbers of cells, means and sums of squared deviations [n_groups][n_features], float64; NaN for an empty group.
+    """
 def isa() -> str:
     """
     The instruction set in use; VCMETRICS_ISA can lower it.
@@ -70,6 +74,10 @@ def mean_distances_dense(cells: typing.Any, codes: typing.Any, n_groups: typing.
 def pairwise_sums(x: typing.Any, y: typing.Any, term: str, left_out: typing.Any = None, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
     """
     Sums over columns of |x - y|, (x - y)**2 or x * y for all pairs of rows, float64; row i of x leaves column left_out[i] out.
+    """
+def panel_sums(x: typing.Any, y: typing.Any, term: str, out: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> None:
+    """
+    Sums over columns of |x - y|, (x - y)**2 or x * y for all pairs of rows into `out`, in float64; x and y are both float32 or both float64.
     """
 def rank_moments(x: typing.Any, rows_x: typing.Any, y: typing.Any, rows_y: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
     """
