@@ -75,6 +75,21 @@ void panel_sums(const py::handle& x, const py::handle& y, const std::string& ter
   without_gil([&] { pair_panels(job, team); });
 }
 
+template <class T>
+py::array_t<double> squares_of(const py::handle& x, int n_threads) {
+  const auto rows = exactly<T>(x, "x", 2);
+  py::array_t<double> out(rows.shape(0));
+  double* at = out.mutable_data();
+  const Team team = team_of(n_threads);
+  without_gil([&] { vcm::row_squares(rows.data(), rows.shape(0), rows.shape(1), at, team); });
+  return out;
+}
+
+py::array_t<double> row_squares_of(const py::handle& x, int n_threads) {
+  return py::isinstance<py::array_t<float, py::array::c_style>>(x) ? squares_of<float>(x, n_threads)
+                                                                   : squares_of<double>(x, n_threads);
+}
+
 py::array_t<double> p_values(const py::handle& u2, const py::handle& tie, const py::handle& m, std::int64_t n,
                              bool continuity, int n_threads) {
   const auto sums = exactly<std::int64_t>(u2, "u2", 2);
@@ -118,6 +133,9 @@ void bind_profiles(py::module_& m) {
         "Sums over columns of |x - y|, (x - y)**2 or x * y for all pairs of rows into `out`, in float64; x "
         "and y "
         "are both float32 or both float64.");
+  m.def(
+      "row_squares", &row_squares_of, py::arg("x"), py::arg("n_threads") = 1,
+      "Sum of squares of every row, float64, to the bit what panel_sums gives a row's product with itself.");
 }
 
 }  // namespace vcm

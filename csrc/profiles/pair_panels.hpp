@@ -32,4 +32,9 @@ VCM_DECLARE_ISA(void, panel_tile,
 
 void pair_panels(const PanelJob& job, const Team& team);
 
+// out[i] = sum of squares of row i of [n][n_features], with the bits that pair_panels gives the row's product
+// with itself.
+template <class T>
+void row_squares(const T* table, std::int64_t n, std::int64_t n_features, double* out, const Team& team);
+
 }  // namespace vcm

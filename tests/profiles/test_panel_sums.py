@@ -72,6 +72,13 @@ def test_duplicates_tie_to_the_bit() -> None:
         assert (got == got[:, :1]).all()
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(1, 0), (1, 1), (7, 255), (8, 256), (9, 257), (30, 1999)])
+def test_squares_of_rows_are_their_products_with_themselves(dtype: type, shape: tuple[int, int]) -> None:
+    x = np.random.default_rng(3).normal(size=shape).astype(dtype)
+    np.testing.assert_array_equal(_core.row_squares(x, 2), np.diag(sums(x, x, "product")))
+
+
 def test_not_a_number_and_infinity_stay_with_their_pair() -> None:
     x = np.ones((50, 300))
     y = np.zeros((50, 300))
