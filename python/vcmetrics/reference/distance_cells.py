@@ -15,8 +15,8 @@ Cells = NDArray[np.float64]
 def pair_table(x: Cells, y: Cells, term: str, gamma: float | None = None) -> Cells:
     """(n, m) values of one function of two cells.
 
-    Bray-Curtis, Tanimoto and Ruzicka are kernels (similarities): 2 Σmin/(Σx + Σy), x·y/(|x|² + |y|² - x·y),
-    Σmin/Σmax; two zero cells have 1.
+    Bray-Curtis, Tanimoto and Ruzicka are kernels (similarities); for values >= 0 they are 2 Σmin/(Σx + Σy),
+    x·y/(|x|² + |y|² - x·y) and Σmin/Σmax. Two zero cells have 1.
     """
     out = np.empty((len(x), len(y)))
     for i, p in enumerate(x):
@@ -36,15 +36,15 @@ def pair_table(x: Cells, y: Cells, term: str, gamma: float | None = None) -> Cel
                 assert gamma is not None
                 out[i] = np.exp(-gamma * squared)
             elif term == "braycurtis":
-                total = p.sum() + y.sum(1)
-                out[i] = np.where(total == 0, 1.0, 2 * np.minimum(p, y).sum(1) / total)
+                total = np.abs(p).sum() + np.abs(y).sum(1)
+                out[i] = np.where(total == 0, 1.0, 1 - np.abs(difference).sum(1) / total)
             elif term == "tanimoto":
                 product = y @ p
                 total = (p**2).sum() + (y**2).sum(1) - product
                 out[i] = np.where(total == 0, 1.0, product / total)
             elif term == "ruzicka":
-                larger = np.maximum(p, y).sum(1)
-                out[i] = np.where(larger == 0, 1.0, np.minimum(p, y).sum(1) / larger)
+                total, apart = np.abs(p).sum() + np.abs(y).sum(1), np.abs(difference).sum(1)
+                out[i] = np.where(total == 0, 1.0, (total - apart) / (total + apart))
             else:
                 raise ValueError(term)
     return out

@@ -106,8 +106,18 @@ class CellGroups:
         return densified(self.rows)
 
     @cached_property
+    def _moments(self) -> tuple[Floats, Floats]:
+        """Means and Σ (x - mean)² of dense cells, from one read."""
+        from vcmetrics import _core
+
+        _, mean, squares = _core.group_moments(self.values, self.codes, self.n_groups, self.n_threads)
+        return mean, squares
+
+    @cached_property
     def means(self) -> Floats:
         """(n_groups, n_features) group means, accumulated in float64; NaN for an empty group."""
+        if self.values is not None:
+            return self._moments[0]
         out = np.full((self.n_groups, self.n_features), np.nan)
         for group in np.flatnonzero(self.sizes).tolist():
             out[group] = self._sum(group) / self.sizes[group]
@@ -115,7 +125,9 @@ class CellGroups:
 
     @cached_property
     def squares(self) -> Floats:
-        """(n_groups, n_features) Σ (x - mean)² within each group, two passes in float64."""
+        """(n_groups, n_features) Σ (x - mean)² within each group, as accurate as two passes in float64."""
+        if self.values is not None:
+            return self._moments[1]
         out = np.full((self.n_groups, self.n_features), np.nan)
         for group in np.flatnonzero(self.sizes).tolist():
             out[group] = self._squares(group)
@@ -145,35 +157,21 @@ class CellGroups:
         return out
 
     def _sum(self, group: int) -> Floats:
-        chosen = self.members(group)
-        total = np.zeros(self.n_features)
-        if self.values is None:
-            assert self.rows is not None
-            part = self.rows.take(chosen)
-            columns, values = part.indices.read(0, part.nnz), part.data.read(0, part.nnz)
-            return np.bincount(columns, weights=values, minlength=self.n_features).astype(np.float64)
-        for rows in self._pieces(chosen):
-            total += self.values[rows].sum(0, dtype=np.float64)
-        return total
+        columns, values, _ = self._stored(group)
+        return np.bincount(columns, weights=values, minlength=self.n_features).astype(np.float64)
 
     def _squares(self, group: int) -> Floats:
-        chosen, mean = self.members(group), self.means[group]
-        if self.values is None:
-            assert self.rows is not None
-            part = self.rows.take(chosen)
-            columns, values = part.indices.read(0, part.nnz), part.data.read(0, part.nnz)
-            stored = np.bincount(columns, weights=(values - mean[columns]) ** 2, minlength=self.n_features)
-            zeros = chosen.size - np.bincount(columns, minlength=self.n_features)
-            return np.asarray(stored + zeros * mean**2, np.float64)
-        total = np.zeros(self.n_features)
-        for rows in self._pieces(chosen):
-            away = self.values[rows].astype(np.float64) - mean
-            total += np.einsum("ij,ij->j", away, away)
-        return total
+        """Σ (x - mean)² of stored values and of zeros, apart: all terms are >= 0."""
+        columns, values, n = self._stored(group)
+        mean = self.means[group]
+        stored = np.bincount(columns, weights=(values - mean[columns]) ** 2, minlength=self.n_features)
+        return np.asarray(stored + (n - np.bincount(columns, minlength=self.n_features)) * mean**2, np.float64)
 
-    def _pieces(self, chosen: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        step = max(1, _BLOCK // max(1, self.n_features))
-        return [chosen[k : k + step] for k in range(0, chosen.size, step)]
+    def _stored(self, group: int) -> tuple[Array, Array, int]:
+        """Column numbers and values of one group's cells, and how many cells there are."""
+        assert self.rows is not None
+        part = self.rows.take(self.members(group))
+        return part.indices.read(0, part.nnz), part.data.read(0, part.nnz), part.n_rows
 
     def regrouped(self, labels: Sequence[str], codes: NDArray[np.int32]) -> CellGroups:
         """The same cells in other groups; nothing is copied."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -54,7 +52,10 @@ def pair_means(
             _core.mean_distances(cells.rows.args(), cells.codes, cells.n_groups, pairs, cells.n_threads), np.float64
         )
         return without_diagonal(out, pairs, cells.sizes) if estimator == "u" else out
-    return by_blocks(cells, pairs, term, gammas, estimator)
+    return np.asarray(
+        _core.pair_means(cells.dense, cells.codes, cells.n_groups, pairs, term, gammas, estimator, cells.n_threads),
+        np.float64,
+    )
 
 
 def without_diagonal(means: Values, pairs: Pairs, sizes: NDArray[np.int64]) -> Values:
@@ -64,18 +65,3 @@ def without_diagonal(means: Values, pairs: Pairs, sizes: NDArray[np.int64]) -> V
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(own, means * n / (n - 1), means)
 
-
-def by_blocks(cells: CellGroups, pairs: Pairs, term: str, gammas: Any, estimator: str) -> Values:
-    """The same pair by pair of groups."""
-    from vcmetrics.reference import distance_cells
-
-    out = []
-    for a, b in pairs.tolist():
-        x, y = cells.block(a), cells.block(b)
-        values = [
-            distance_cells.pair_mean(x, y, term, gamma, own=a == b and estimator == "u")
-            for gamma in (gammas if term == "rbf" else [None])
-        ]
-        out.append(values)
-    found = np.array(out).T.reshape(-1, len(pairs))
-    return found if term == "rbf" else found[0]
