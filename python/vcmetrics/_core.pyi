@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['bh', 'block_digests', 'canonical_rows', 'count_dense', 'count_rows', 'dense_to_rows', 'fill_dense', 'fill_rows', 'gather', 'group_moments', 'isa', 'isa_available', 'mean_distances', 'mean_distances_dense', 'pairwise_sums', 'scan_rows', 'sinkhorn_costs', 'transpose_rows', 'two_sided_p']
+__all__: list[str] = ['bh', 'block_digests', 'canonical_rows', 'count_dense', 'count_rows', 'dense_to_rows', 'fill_dense', 'fill_rows', 'gather', 'group_moments', 'isa', 'isa_available', 'mean_distances', 'pair_means', 'pairwise_sums', 'scan_rows', 'sinkhorn_costs', 'transpose_rows', 'two_sided_p']
 def bh(p: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
     """
     Benjamini-Hochberg adjusted p-values, each row a family; NaN stays NaN and is not counted.
@@ -59,9 +59,9 @@ def mean_distances(rows: tuple, codes: typing.Any, n_groups: typing.SupportsInt 
     """
     Mean Euclidean distance over all ordered pairs of cells of two groups, the zero diagonal included.
     """
-def mean_distances_dense(cells: typing.Any, codes: typing.Any, n_groups: typing.SupportsInt | typing.SupportsIndex, pairs: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.float64]:
+def pair_means(cells: typing.Any, codes: typing.Any, n_groups: typing.SupportsInt | typing.SupportsIndex, pairs: typing.Any, term: str, gammas: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] | None = None, estimator: str = 'v', n_threads: typing.SupportsInt | typing.SupportsIndex = 1, progress: typing.Any = None) -> numpy.typing.NDArray[numpy.float64]:
     """
-    The same for dense cells, in the difference form.
+    Mean of a term over the pairs of dense cells of two groups; one row a gamma for 'rbf'.
     """
 def pairwise_sums(x: typing.Any, y: typing.Any, term: str, left_out: typing.Any = None, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
     """
