@@ -10,6 +10,7 @@ void bind_groups(pybind11::module_& m);
 void bind_profiles(pybind11::module_& m);
 void bind_sources(pybind11::module_& m);
 void bind_tiles(pybind11::module_& m);
+void bind_transport(pybind11::module_& m);
 
 inline void bind_all(pybind11::module_& m) {
   bind_cells(m);
@@ -18,6 +19,7 @@ inline void bind_all(pybind11::module_& m) {
   bind_profiles(m);
   bind_sources(m);
   bind_tiles(m);
+  bind_transport(m);
 }
 
 }  // namespace vcm

@@ -90,4 +90,31 @@ static inline V exp_of(V x) {
   return e * scale * back;
 }
 
+static inline double exp_of(double x) { return exp_of<double, std::uint64_t>(x); }
+
+// log(x) to about one ulp for normal x > 0; -inf at 0, NaN below. Same reduction as log1p_of.
+static inline double log_of(double x) {
+  constexpr std::uint64_t kOne = 0x3ff0000000000000u, kRootHalf = 0x3fe6a09e667f3bcdu;
+  const bool small = x < 0x1p-1022;  // subnormal
+  const double u = small ? x * 0x1p54 : x;
+  const std::uint64_t shifted = __builtin_bit_cast(std::uint64_t, u) + (kOne - kRootHalf);
+  const double m = __builtin_bit_cast(double, (shifted & 0x000fffffffffffffu) + kRootHalf);
+  const double k = __builtin_bit_cast(double, (shifted >> 52) + 0x4330000000000000u) -
+                   (4503599627370496.0 + 1023.0) - (small ? 54.0 : 0.0);
+  const double f = m - 1.0;
+  const double half = 0.5 * f * f;
+  const double s = f / (2.0 + f);
+  const double z = s * s, w = z * z;
+  const double odd =
+      w * (3.999999999940941908e-01 + w * (2.222219843214978396e-01 + w * 1.531383769920937332e-01));
+  const double even =
+      z * (6.666666666666735130e-01 +
+           w * (2.857142874366239149e-01 + w * (1.818357216161805012e-01 + w * 1.479819860511658591e-01)));
+  constexpr double kLn2High = 6.93147180369123816490e-01, kLn2Low = 1.90821492927058770002e-10;
+  double result = k * kLn2High - ((half - (s * (half + (odd + even)) + k * kLn2Low)) - f);
+  result = x == 0.0 ? -__builtin_inf() : result;
+  result = x == __builtin_inf() ? x : result;
+  return x >= 0.0 ? result : __builtin_nan("");
+}
+
 }  // namespace vcm
