@@ -121,7 +121,7 @@ def test_strides_are_followed_and_inputs_left_alone() -> None:
 
 
 def test_edges() -> None:
-    x, y, wx, wy = case(6, 6, 4, 3, 2)
+    x, y, wx, _ = case(6, 6, 4, 3, 2)
     none = np.zeros((0, 3)), np.zeros((0, 2))
     np.testing.assert_array_equal(_core.weighted_pair_sums(x, none[0], wx, none[1], "euclidean"), [0, 0])
     np.testing.assert_array_equal(_core.weighted_pair_sums(none[0], None, none[1], None, "euclidean"), [0, 0])
