@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['add_co_moments', 'bh', 'block_digests', 'canonical_rows', 'column_ranks', 'count_dense', 'count_rows', 'dense_to_rows', 'fill_dense', 'fill_rows', 'gather', 'group_moments', 'isa', 'isa_available', 'mean_distances', 'pair_means', 'pairwise_sums', 'panel_sums', 'rank_moments', 'row_squares', 'scan_rows', 'sinkhorn_costs', 'transpose_rows', 'two_sided_p']
+__all__: list[str] = ['add_co_moments', 'bh', 'block_digests', 'canonical_rows', 'column_ranks', 'count_dense', 'count_rows', 'dense_to_rows', 'fill_dense', 'fill_rows', 'gather', 'group_moments', 'isa', 'isa_available', 'mean_distances', 'pair_means', 'pair_row_sums', 'pairwise_sums', 'panel_sums', 'rank_moments', 'row_squares', 'scan_rows', 'sinkhorn_costs', 'transpose_rows', 'two_sided_p', 'weighted_pair_sums']
 def add_co_moments(state: numpy.typing.NDArray[numpy.float64], x: typing.Any, rows_x: typing.Any, y: typing.Any, rows_y: typing.Any, weights: typing.Any = None, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> None:
     """
     Adds pairs of rows to the state [count, weight, mean x, mean y, xx, yy, xy][columns]; pairs of which a value is not finite are passed over.
@@ -71,6 +71,10 @@ def pair_means(cells: typing.Any, codes: typing.Any, n_groups: typing.SupportsIn
     """
     Mean of a term over the pairs of dense cells of two groups; one row a gamma for 'rbf'.
     """
+def pair_row_sums(x: typing.Any, y: typing.Any, term: str, gamma: typing.SupportsFloat | typing.SupportsIndex | None = None, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    Sum over j of term(x_i, y_j) for each cell i; y None: over the cells of x, i included.
+    """
 def pairwise_sums(x: typing.Any, y: typing.Any, term: str, left_out: typing.Any = None, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
     """
     Sums over columns of |x - y|, (x - y)**2 or x * y for all pairs of rows, float64; row i of x leaves column left_out[i] out.
@@ -102,4 +106,8 @@ def transpose_rows(rows: tuple, n_threads: typing.SupportsInt | typing.SupportsI
 def two_sided_p(u2: typing.Any, tie: typing.Any, m: typing.Any, n: typing.SupportsInt | typing.SupportsIndex, continuity: bool, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
     """
     Two-sided p-values of rank sums: doubled U and tie terms [rows][columns], group sizes, control size.
+    """
+def weighted_pair_sums(x: typing.Any, y: typing.Any, wx: typing.Any, wy: typing.Any, term: str, gamma: typing.SupportsFloat | typing.SupportsIndex | None = None, n_threads: typing.SupportsInt | typing.SupportsIndex = 1, progress: typing.Any = None) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    Sum over i, j of wx[i, b] wy[j, b] term(x_i, y_j) for each column b; y and wy None: x with itself.
     """
