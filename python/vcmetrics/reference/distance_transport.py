@@ -9,37 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcmetrics.reference.distance_cells import pair_table
+from vcmetrics.reference.transport import sinkhorn_cost
 
 Cells = NDArray[np.float64]
-
-
-def _lse(table: Cells, axis: int) -> Cells:
-    """log Σ exp along an axis."""
-    top = table.max(axis, keepdims=True)
-    return np.asarray(np.log(np.exp(table - top).sum(axis)) + top.squeeze(axis))
-
-
-def sinkhorn(
-    x: Cells, y: Cells, epsilon: float | None, scale: float, threshold: float, max_iterations: int, check_every: int
-) -> tuple[float, bool]:
-    """Entropic cost of squared Euclidean distances, and whether the column marginals settled."""
-    cost = pair_table(x, y, "sqeuclidean")
-    n, m = cost.shape
-    eps = scale * float(cost.std()) if epsilon is None else epsilon
-    if eps == 0:  # all costs are equal, so is every plan's
-        return float(cost[0, 0]), True
-    f, g = np.zeros(n), np.zeros(m)
-    for k in range(1, max_iterations + 1):
-        g = -eps * _lse((f[:, None] - cost) / eps, 0) - eps * math.log(m)
-        f = -eps * _lse((g[None, :] - cost) / eps, 1) - eps * math.log(n)
-        if k % check_every == 0:
-            plan = np.exp((f[:, None] + g[None, :] - cost) / eps)
-            if float(np.abs(plan.sum(0) - 1 / m).sum()) < threshold:
-                break
-    plan = np.exp((f[:, None] + g[None, :] - cost) / eps)
-    off = float(np.abs(plan.sum(0) - 1 / m).sum())
-    value = f.mean() + g.mean() + eps * (math.log(n) + math.log(m)) - eps * plan.sum() + eps
-    return float(value), off < threshold
 
 
 def wasserstein(
@@ -54,7 +26,15 @@ def wasserstein(
     not_finite: float = math.nan,
 ) -> float:
     """Entropic cost; epsilon None is ``scale`` times the standard deviation of the costs."""
-    value = sinkhorn(x, y, epsilon, scale, threshold, max_iterations, check_every)[0]
+    value = sinkhorn_cost(
+        x,
+        y,
+        epsilon=epsilon,
+        scale=scale,
+        threshold=threshold,
+        max_iterations=max_iterations,
+        check_every=check_every,
+    )[0]
     return value if math.isfinite(value) else not_finite
 
 
@@ -68,8 +48,12 @@ def sinkhorn_divergence(
     check_every: int = 10,
 ) -> float:
     """Entropic cost less half of those of each group to itself."""
-    how = (epsilon, 1.0, threshold, max_iterations, check_every)
-    return sinkhorn(x, y, *how)[0] - sinkhorn(x, x, *how)[0] / 2 - sinkhorn(y, y, *how)[0] / 2
+
+    def cost(a: Cells, b: Cells) -> float:
+        how = {"threshold": threshold, "max_iterations": max_iterations, "check_every": check_every}
+        return sinkhorn_cost(a, b, epsilon=epsilon, **how)[0]  # type: ignore[arg-type]
+
+    return cost(x, y) - cost(x, x) / 2 - cost(y, y) / 2
 
 
 def _least(cost: Cells) -> float:
@@ -112,9 +96,7 @@ def wasserstein_1d(x: Cells, y: Cells, *, power: int = 1, flatten: bool = False)
     return math.fsum(values) / len(values)
 
 
-def sliced_wasserstein(
-    x: Cells, y: Cells, *, n_projections: int = 128, power: int = 2, random_state: int = 0
-) -> float:
+def sliced_wasserstein(x: Cells, y: Cells, *, n_projections: int = 128, power: int = 2, random_state: int = 0) -> float:
     """Distance on the line of seeded projections: root of the mean power."""
     raw = np.random.default_rng(random_state).standard_normal((x.shape[1], n_projections))
     values = []

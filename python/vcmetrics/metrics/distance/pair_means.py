@@ -64,4 +64,3 @@ def without_diagonal(means: Values, pairs: Pairs, sizes: NDArray[np.int64]) -> V
     own = pairs[:, 0] == pairs[:, 1]
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(own, means * n / (n - 1), means)
-

@@ -17,6 +17,7 @@ from vcmetrics.reference import distance_profiles as reference
 from vcmetrics.sources.cell_groups import CellGroups
 
 _BLOCK = 256  # first profiles that one kernel call takes
+_SPARSE = 16  # where fewer than one in so many pairs of rows is wanted, they are taken one by one
 
 
 def profiles(cells: CellGroups, aggregate: Any) -> Values:
@@ -48,9 +49,25 @@ def profile_sums(table: Values, pairs: Pairs, term: str, n_threads: int) -> Valu
         stop = min(start + _BLOCK, firsts.size)
         chosen = order[edges[start] : edges[stop]]
         seconds, column = np.unique(pairs[chosen, 1], return_inverse=True)
+        if chosen.size * _SPARSE < (stop - start) * seconds.size:
+            out[chosen] = _row_by_row(table, pairs[chosen], term)
+            continue
         row = np.searchsorted(firsts[start:stop], pairs[chosen, 0])
         sums = _core.pairwise_sums(table[firsts[start:stop]], table[seconds], term, None, n_threads)
         out[chosen] = sums[row, column.reshape(-1)]
+    return out
+
+
+def _row_by_row(table: Values, pairs: Pairs, term: str) -> Values:
+    """The same for few pairs among many rows, as resampling has them."""
+    out = np.empty(len(pairs))
+    for start in range(0, len(pairs), _BLOCK):
+        x, y = table[pairs[start : start + _BLOCK, 0]], table[pairs[start : start + _BLOCK, 1]]
+        if term == "product":
+            sums = np.einsum("ij,ij->i", x, y)
+        else:
+            sums = np.abs(x - y).sum(1) if term == "cityblock" else np.einsum("ij,ij->i", x - y, x - y)
+        out[start : start + _BLOCK] = sums
     return out
 
 

@@ -25,14 +25,20 @@ def sinkhorn_costs(
     check_every: int,
 ) -> Values:
     """Entropic costs of pairs of groups; one warning counts those that did not converge."""
-    found = [
-        reference.sinkhorn(
-            cells.block(a), cells.block(b), epsilon, scale, threshold, max_iterations, check_every
-        )
-        for a, b in pairs.tolist()
-    ]
-    costs = np.array([cost for cost, _ in found], np.float64)
-    converged = np.array([done for _, done in found], bool)
+    from vcmetrics import _core
+
+    costs, _, converged = _core.sinkhorn_costs(
+        cells.dense,
+        cells.codes,
+        cells.n_groups,
+        np.ascontiguousarray(pairs, np.int32),
+        epsilon,
+        scale,
+        threshold,
+        max_iterations,
+        check_every,
+        cells.n_threads,
+    )
     if not converged.all():
         k = int(np.flatnonzero(~converged)[0])
         msg = (
@@ -41,7 +47,7 @@ def sinkhorn_costs(
             "raise epsilon, threshold or max_iterations"
         )
         warnings.warn(msg, VcmetricsWarning, stacklevel=3)
-    return costs
+    return np.asarray(costs, np.float64)
 
 
 def _positive(**values: float | None) -> None:
