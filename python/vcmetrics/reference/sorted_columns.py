@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -34,12 +35,18 @@ def column_mean(x: Any, y: Any, statistic: str = "ks") -> float:
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     if min(x.size, y.size) == 0 or not (np.isfinite(x).all() and np.isfinite(y).all()):
         return math.nan
-    of_column = {"ks": ks_statistic, "w1": quantile_distance, "w2sq": quantile_distance}[statistic]
+    if statistic not in ("ks", "w1", "w2sq"):
+        msg = f"statistic {statistic!r} is not one of ks, w1, w2sq"
+        raise ValueError(msg)
     power = 2 if statistic == "w2sq" else 1
-    return math.fsum(of_column(a, b, power) for a, b in zip(x.T, y.T, strict=True)) / x.shape[1]
+    of_columns = (
+        ks_statistic(a, b) if statistic == "ks" else quantile_distance(a, b, power)
+        for a, b in zip(x.T, y.T, strict=True)
+    )
+    return math.fsum(of_columns) / x.shape[1]
 
 
-def ks_statistic(x: Any, y: Any, _power: int = 1) -> float:
+def ks_statistic(x: Any, y: Any) -> float:
     """Largest difference of two empirical distribution functions, both at all values."""
     values = np.concatenate([x, y])
     i, j = (np.searchsorted(np.sort(side), values, "right") for side in (x, y))
@@ -52,5 +59,5 @@ def quantile_distance(x: Any, y: Any, power: int) -> float:
     ends = sorted({Fraction(i, len(x)) for i in range(len(x) + 1)} | {Fraction(j, len(y)) for j in range(len(y) + 1)})
     return math.fsum(
         float(last - first) * abs(x[math.floor(first * len(x))] - y[math.floor(first * len(y))]) ** power
-        for first, last in zip(ends[:-1], ends[1:], strict=True)
+        for first, last in pairwise(ends)
     )
