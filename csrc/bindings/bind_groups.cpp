@@ -1,8 +1,9 @@
-// Statistics of groups of dense cells.
+// Statistics of groups of dense cells, and of their profiles.
 #include "bindings/bind.hpp"
 #include "bindings/cell_blocks.hpp"
 #include "cells/group_moments.hpp"
 #include "cells/sorted_columns.hpp"
+#include "profiles/kendall.hpp"
 
 namespace vcm {
 namespace {
@@ -54,6 +55,19 @@ py::array_t<double> column_means(const py::handle& cells, const py::handle& code
   });
 }
 
+py::array_t<double> kendall(const py::handle& profiles, const py::handle& pairs, int n_threads) {
+  const auto rows = exactly<double>(profiles, "profiles", 2);
+  const auto pair = checked_pairs(pairs, rows.shape(0));
+  require(rows.shape(1) <= std::int64_t{UINT32_MAX},
+          "profiles has " + text(rows.shape(1)) + " columns; too many");
+  py::array_t<double> tau(pair.shape(0));
+  const KendallJob job{rows.data(), rows.shape(0), rows.shape(1),
+                       pair.data(), pair.shape(0), tau.mutable_data()};
+  const Team team = team_of(n_threads);
+  without_gil([&] { kendall_tau(job, team); });
+  return tau;
+}
+
 }  // namespace
 
 void bind_groups(py::module_& m) {
@@ -69,6 +83,9 @@ void bind_groups(py::module_& m) {
         "(w1) or its square of order 2 (w2sq) between groups; NaN for an empty group or values that are not "
         "finite. "
         "`budget` is the bytes of sorted values at a time.");
+  m.def("kendall_tau", &kendall, py::arg("profiles").noconvert(), py::arg("pairs").noconvert(),
+        py::arg("n_threads") = 1,
+        "Kendall's tau-b of pairs of rows, float64; NaN where a row is constant or holds a NaN.");
 }
 
 }  // namespace vcm

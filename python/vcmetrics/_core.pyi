@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['bh', 'block_digests', 'canonical_rows', 'count_dense', 'count_rows', 'dense_to_rows', 'fill_dense', 'fill_rows', 'gather', 'group_moments', 'isa', 'isa_available', 'mean_distances', 'pair_means', 'pairwise_sums', 'scan_rows', 'sinkhorn_costs', 'sorted_column_means', 'transpose_rows', 'two_sided_p']
+__all__: list[str] = ['bh', 'block_digests', 'canonical_rows', 'count_dense', 'count_rows', 'dense_to_rows', 'fill_dense', 'fill_rows', 'gather', 'group_moments', 'isa', 'isa_available', 'kendall_tau', 'mean_distances', 'pair_means', 'pairwise_sums', 'scan_rows', 'sinkhorn_costs', 'sorted_column_means', 'transpose_rows', 'two_sided_p']
 def bh(p: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
     """
     Benjamini-Hochberg adjusted p-values, each row a family; NaN stays NaN and is not counted.
@@ -54,6 +54,10 @@ def isa() -> str:
 def isa_available() -> list[str]:
     """
     The instruction sets that this build and this CPU both have, slowest first.
+    """
+def kendall_tau(profiles: typing.Any, pairs: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    Kendall's tau-b of pairs of rows, float64; NaN where a row is constant or holds a NaN.
     """
 def mean_distances(rows: tuple, codes: typing.Any, n_groups: typing.SupportsInt | typing.SupportsIndex, pairs: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.float64]:
     """

@@ -43,21 +43,23 @@ def column_mean(x: Any, y: Any, statistic: str = "ks") -> float:
         ks_statistic(a, b) if statistic == "ks" else quantile_distance(a, b, power)
         for a, b in zip(x.T, y.T, strict=True)
     )
-    return math.fsum(of_columns) / x.shape[1]
+    return math.fsum(of_columns) / len(x.T)
 
 
 def ks_statistic(x: Any, y: Any) -> float:
     """Largest difference of two empirical distribution functions, both at all values."""
     values = np.concatenate([x, y])
     i, j = (np.searchsorted(np.sort(side), values, "right") for side in (x, y))
-    return float(np.abs(i * len(y) - j * len(x)).max() / (len(x) * len(y)))
+    return int(np.abs(i * len(y) - j * len(x)).max()) / (len(x) * len(y))
 
 
 def quantile_distance(x: Any, y: Any, power: int) -> float:
     """Integral of ``|Q_x - Q_y|**power`` over [0, 1]."""
     x, y = np.sort(x), np.sort(y)
     ends = sorted({Fraction(i, len(x)) for i in range(len(x) + 1)} | {Fraction(j, len(y)) for j in range(len(y) + 1)})
-    return math.fsum(
-        float(last - first) * abs(x[math.floor(first * len(x))] - y[math.floor(first * len(y))]) ** power
-        for first, last in pairwise(ends)
+    return float(
+        math.fsum(
+            float(last - first) * abs(x[math.floor(first * len(x))] - y[math.floor(first * len(y))]) ** power
+            for first, last in pairwise(ends)
+        )
     )
