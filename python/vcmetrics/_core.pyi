@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['add_co_moments', 'bh', 'block_digests', 'canonical_rows', 'column_ranks', 'count_dense', 'count_rows', 'dense_to_rows', 'fill_dense', 'fill_rows', 'gather', 'group_moments', 'isa', 'isa_available', 'mean_distances', 'pair_means', 'pair_row_sums', 'pairwise_sums', 'panel_sums', 'rank_moments', 'row_squares', 'scan_rows', 'sinkhorn_costs', 'transpose_rows', 'two_sided_p', 'weighted_pair_sums']
+__all__: list[str] = ['add_co_moments', 'bh', 'block_digests', 'canonical_rows', 'column_ranks', 'count_dense', 'count_rows', 'dense_to_rows', 'fill_dense', 'fill_rows', 'gather', 'group_moments', 'isa', 'isa_available', 'mean_distances', 'pair_means', 'pair_row_sums', 'pairwise_sums', 'panel_sums', 'rank_moments', 'row_squares', 'scan_rows', 'sinkhorn_costs', 'sorted_column_means', 'transpose_rows', 'two_sided_p', 'weighted_pair_sums']
 def add_co_moments(state: numpy.typing.NDArray[numpy.float64], x: typing.Any, rows_x: typing.Any, y: typing.Any, rows_y: typing.Any, weights: typing.Any = None, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> None:
     """
     Adds pairs of rows to the state [count, weight, mean x, mean y, xx, yy, xy][columns]; pairs of which a value is not finite are passed over.
@@ -98,6 +98,10 @@ def scan_rows(rows: tuple, n_threads: typing.SupportsInt | typing.SupportsIndex)
 def sinkhorn_costs(cells: typing.Any, codes: typing.Any, n_groups: typing.SupportsInt | typing.SupportsIndex, pairs: typing.Any, epsilon: typing.Any = None, scale: typing.SupportsFloat | typing.SupportsIndex = 0.05, threshold: typing.SupportsFloat | typing.SupportsIndex = 0.001, max_iterations: typing.SupportsInt | typing.SupportsIndex = 2000, check_every: typing.SupportsInt | typing.SupportsIndex = 10, n_threads: typing.SupportsInt | typing.SupportsIndex = 1, kept_entries: typing.SupportsInt | typing.SupportsIndex = 33554432) -> tuple:
     """
     (cost, iterations, converged) of entropic transport between groups, squared Euclidean costs, uniform weights; epsilon None is scale times the standard deviation of a pair's costs. The cost is that of the last iteration where converged is False, and NaN for an empty group or costs that are not finite.
+    """
+def sorted_column_means(cells: typing.Any, codes: typing.Any, n_groups: typing.SupportsInt | typing.SupportsIndex, pairs: typing.Any, statistic: str = 'ks', n_threads: typing.SupportsInt | typing.SupportsIndex = 1, budget: typing.SupportsInt | typing.SupportsIndex = 67108864) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    Means over the features of the two-sample Kolmogorov-Smirnov statistic (ks), the 1-D Wasserstein distance (w1) or its square of order 2 (w2sq) between groups; NaN for an empty group or values that are not finite. `budget` is the bytes of sorted values at a time.
     """
 def transpose_rows(rows: tuple, n_threads: typing.SupportsInt | typing.SupportsIndex) -> tuple:
     """
