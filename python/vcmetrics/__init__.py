@@ -12,7 +12,7 @@ from vcmetrics._errors import DataError, DeviceError, VcmetricsWarning
 from vcmetrics._version import __version__
 
 if TYPE_CHECKING:
-    from vcmetrics import datasets
+    from vcmetrics import arrays, datasets
     from vcmetrics.backend.config import show_config
     from vcmetrics.distances.conventions import list_conventions
     from vcmetrics.distances.matrix import distance_matrix, distances_to
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _LAZY: dict[str, tuple[str, bool]] = {
     "GroupSummary": ("vcmetrics.summary.group_summary", True),
     "ScoreResult": ("vcmetrics.results.score_result", True),
+    "arrays": ("vcmetrics.arrays", False),
     "datasets": ("vcmetrics.datasets", False),
     "differential_expression": ("vcmetrics.summary.summarize", True),
     "distance_matrix": ("vcmetrics.distances.matrix", True),
@@ -49,6 +50,7 @@ __all__ = [
     "ScoreResult",
     "VcmetricsWarning",
     "__version__",
+    "arrays",
     "datasets",
     "differential_expression",
     "distance_matrix",

@@ -13,6 +13,7 @@ from vcmetrics.metrics.expression import effects
 from vcmetrics.metrics.pair import Pair
 from vcmetrics.metrics.registry import MetricSpec, Parity, Values, register
 from vcmetrics.reference import discrimination as reference
+from vcmetrics.retrieval.ranks import ranks_of, tie_rule
 
 Table = NDArray[np.float64]
 Metric = Literal["l1", "l2", "cosine"]
@@ -92,23 +93,7 @@ def match_ranks(distance: Table, ties: Ties) -> Values:
     >>> match_ranks(np.array([[0.2, 0.1], [0.3, 0.3]]), "midrank")
     array([1. , 0.5])
     """
-    own = np.diag(distance)[:, None]
-    unknown = np.isnan(distance)
-    own_unknown = np.isnan(own)
-    less = np.where(own_unknown, ~unknown, distance < own).sum(axis=1)
-    equal = np.where(own_unknown, unknown, distance == own)
-    if ties == "midrank":
-        return np.asarray(less + (equal.sum(axis=1) - 1) / 2)
-    if ties in ("position", "first"):
-        return np.asarray(less + np.tril(equal, -1).sum(axis=1), np.float64)
-    if ties == "last":
-        return np.asarray(less + np.triu(equal, 1).sum(axis=1), np.float64)
-    if ties == "optimistic":
-        return np.asarray(less, np.float64)
-    if ties == "pessimistic":
-        return np.asarray(less + equal.sum(axis=1) - 1, np.float64)
-    msg = f"ties {ties!r} is not one of midrank, position, first, last, optimistic, pessimistic"
-    raise ValueError(msg)
+    return ranks_of(distance, np.arange(len(distance)), tie_rule(ties))
 
 
 def discrimination_score(
