@@ -14,8 +14,11 @@ from vcmetrics._version import __version__
 if TYPE_CHECKING:
     from vcmetrics import arrays, datasets
     from vcmetrics.backend.config import show_config
+    from vcmetrics.distances.bootstrap import bootstrap_distance
+    from vcmetrics.distances.compare import compare_distance
     from vcmetrics.distances.conventions import list_conventions
     from vcmetrics.distances.matrix import distance_matrix, distances_to
+    from vcmetrics.distances.permutation import permutation_test
     from vcmetrics.metrics.distance.registry import list_distances
     from vcmetrics.metrics.registry import list_metrics
     from vcmetrics.presets.preset import list_presets
@@ -29,6 +32,8 @@ _LAZY: dict[str, tuple[str, bool]] = {
     "GroupSummary": ("vcmetrics.summary.group_summary", True),
     "ScoreResult": ("vcmetrics.results.score_result", True),
     "arrays": ("vcmetrics.arrays", False),
+    "bootstrap_distance": ("vcmetrics.distances.bootstrap", True),
+    "compare_distance": ("vcmetrics.distances.compare", True),
     "datasets": ("vcmetrics.datasets", False),
     "differential_expression": ("vcmetrics.summary.summarize", True),
     "distance_matrix": ("vcmetrics.distances.matrix", True),
@@ -37,6 +42,7 @@ _LAZY: dict[str, tuple[str, bool]] = {
     "list_distances": ("vcmetrics.metrics.distance.registry", True),
     "list_metrics": ("vcmetrics.metrics.registry", True),
     "list_presets": ("vcmetrics.presets.preset", True),
+    "permutation_test": ("vcmetrics.distances.permutation", True),
     "pseudobulk": ("vcmetrics.summary.summarize", True),
     "score": ("vcmetrics.scoring.score", True),
     "show_config": ("vcmetrics.backend.config", True),
@@ -51,6 +57,8 @@ __all__ = [
     "VcmetricsWarning",
     "__version__",
     "arrays",
+    "bootstrap_distance",
+    "compare_distance",
     "datasets",
     "differential_expression",
     "distance_matrix",
@@ -59,6 +67,7 @@ __all__ = [
     "list_distances",
     "list_metrics",
     "list_presets",
+    "permutation_test",
     "pseudobulk",
     "score",
     "show_config",

@@ -65,8 +65,8 @@ def bootstrap_distance(
     draws
         ``"own"``: every group is drawn with replacement to its own size, the same draw for all its pairs; its draws
         depend on the seed and its label alone. ``"pertpy"``, ``"pertpy-arrays"``: the draws of pertpy's AnnData and
-        array functions, which restart one generator for every pair, and mostly draw the second group with the size of the
-        first. None takes the convention's.
+        array functions, which restart one generator for every pair, and mostly draw the second group with the size of
+        the first. None takes the convention's.
     **parameters
         Of the distance.
 

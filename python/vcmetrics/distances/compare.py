@@ -43,8 +43,8 @@ def compare_distance(
     fit
         ``"control"``, or ``"both"`` for the control and the perturbed cells together.
     scale_control
-        Scale the control as well, in mode ``"scaled"``; None: yes, unless the convention says otherwise (pertpy leaves it
-        as it is, so that even a prediction equal to the control is apart from it).
+        Scale the control as well, in mode ``"scaled"``; None: yes, unless the convention says otherwise (pertpy leaves
+        it as it is, so that even a prediction equal to the control is apart from it).
     convention
         Compute as another library does.
     device, n_threads

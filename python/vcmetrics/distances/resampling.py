@@ -1,8 +1,8 @@
 """Distances of many resamples of two groups at once.
 
 A resample is a column of whole weights, one a cell: how often the cell was drawn (bootstrap), or 1 and 0 (permutation).
-Profile and moment distances become products of weights and cells; distances over pairs of cells become products of weights
-and tiles of distances, so that every distance is computed once for all resamples. Others are computed from the drawn
+Profile and moment distances become products of weights and cells; distances over pairs of cells become products of
+weights and tiles of distances, so that every distance is computed once for all resamples. Others are computed from the drawn
 cells.
 """
 
@@ -207,7 +207,7 @@ class Resampled:
             return values[0]
         out = np.sum(values, axis=0)
         out = out / len(values) if self._how["combine"] == "mean" else out
-        return np.sqrt(np.maximum(out, 0.0)) if self._how["root"] else out
+        return np.asarray(np.sqrt(np.maximum(out, 0.0)) if self._how["root"] else out, np.float64)
 
     def _members(self, group: int) -> NDArray[np.int64]:
         return self._cells.members(group)

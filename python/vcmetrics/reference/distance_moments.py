@@ -56,7 +56,7 @@ def ledoit_wolf(x: Cells) -> float:
 
 
 def mahalanobis(x: Cells, y: Cells, *, covariance: str = "first", shrinkage: Any = None) -> float:
-    """sqrt of the difference of means in the metric of the inverse covariance; NaN where that is singular."""
+    """Length of the difference of means in the metric of the inverse covariance; NaN where that is singular."""
     groups = [x] if covariance == "first" else [x, y]
     centred = [g - g.mean(0) for g in groups]
     left = sum(len(g) - 1 for g in groups)

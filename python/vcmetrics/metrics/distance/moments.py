@@ -250,7 +250,7 @@ def _axis(values: Values, n_points: int) -> Values:
     """Midpoints of bins: as many over the range as there are points less two, and one on either side."""
     low, high = float(values.min()), float(values.max())
     step = (high - low) / (n_points - 2)
-    return low - 0.5 * step + step * np.arange(n_points)
+    return np.asarray(low - 0.5 * step + step * np.arange(n_points), np.float64)
 
 
 def density(points: Values, grid: list[Values]) -> Values:
@@ -260,7 +260,7 @@ def density(points: Values, grid: list[Values]) -> Values:
     across = (grid[1][:, None] - points[:, 1]) ** 2
     for i, u in enumerate(grid[0].tolist()):
         out[i] = np.exp(-np.sqrt((u - points[:, 0]) ** 2 + across) / h).sum(1)
-    return out / (2 * np.pi * h**2 * len(points))
+    return np.asarray(out / (2 * np.pi * h**2 * len(points)), np.float64)
 
 
 _PERTPY = "pertpy 1.0.3, Distance"

@@ -147,13 +147,13 @@ def kendall(
     unit: str = "correlation",
 ) -> Values:
     """1 - tau_b of the profiles' features; with ``unit="pairs"`` times D (D - 1)/4: discordant pairs where none tie."""
-    from scipy.stats import kendalltau
+    from vcmetrics import _core
 
     if unit not in ("correlation", "pairs"):
         msg = f"unit {unit!r} is not known; pass 'correlation' or 'pairs'"
         raise ValueError(msg)
-    table = profiles(cells, aggregate)
-    tau = np.array([kendalltau(table[a], table[b]).statistic for a, b in pairs.tolist()], np.float64)
+    table = np.ascontiguousarray(profiles(cells, aggregate))
+    tau = np.asarray(_core.kendall_tau(table, np.ascontiguousarray(pairs, np.int32), cells.n_threads), np.float64)
     if similarity:
         return tau
     n = cells.n_features

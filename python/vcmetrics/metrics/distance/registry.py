@@ -27,7 +27,7 @@ Reference = Callable[..., float]
 Kind = Literal["profile", "moments", "cells"]
 
 # modules that register distances, imported when the registry is first read
-FAMILIES = ("profile", "energy", "mmd", "transport", "moments", "ranks", "counts", "classifiers")
+FAMILIES = ("profile", "energy", "mmd", "ranks", "transport", "moments", "counts", "classifiers")
 # what the extras of this package bring
 EXTRAS = {"ot": ("ot",), "cluster": ("sklearn",), "stats": ("statsmodels",)}
 _ROWS: dict[str, DistanceSpec] = {}
