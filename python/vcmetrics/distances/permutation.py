@@ -74,9 +74,9 @@ def permutation_test(
     -------
     DataFrame
         Index = group, without the reference (by the conventions of other libraries with it). ``distance`` to the
-        reference; ``pvalue``, the probability of a distance as large where labels do not matter, (b + 1)/(B + 1) with b the null
-        distances that are no smaller; ``significant``; ``pvalue_adj``, corrected over the groups; ``significant_adj``.
-        NaN where the distance is undefined; such a group is no test.
+        reference; ``pvalue``, the probability of a distance as large where labels do not matter, (b + 1)/(B + 1) with b
+        the null distances that are no smaller; ``significant``; ``pvalue_adj``, corrected over the groups;
+        ``significant_adj``. NaN where the distance is undefined; such a group is no test.
 
     Raises
     ------

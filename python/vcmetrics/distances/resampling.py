@@ -2,8 +2,8 @@
 
 A resample is a column of whole weights, one a cell: how often the cell was drawn (bootstrap), or 1 and 0 (permutation).
 Profile and moment distances become products of weights and cells; distances over pairs of cells become products of
-weights and tiles of distances, so that every distance is computed once for all resamples. Others are computed from the drawn
-cells.
+weights and tiles of distances, so that every distance is computed once for all resamples. Others are computed from
+the drawn cells.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class Resampled:
             self._term = "" if self._how.get("floor") else self._how["cell_metric"]
         elif name == "mmd" and self._how["kernel"] not in ("linear", "poly") and not self._how["truncate"]:
             self._term = self._how["kernel"]
-            self._gammas = list(bandwidths(cells, self._how["gamma"], self._how["kernel"]))
+            if self._term == "rbf":
+                self._gammas = list(bandwidths(cells, self._how["gamma"], "rbf"))
 
     @property
     def _by_moments(self) -> bool:

@@ -106,8 +106,8 @@ register(
         invariants=("nonnegative",),
         zero_self=False,
         extra="cluster",
-        # two optimisers of the same convex loss
-        parity=Parity(rtol=5e-5, atol=5e-5),
+        # scikit-learn stops where no slope exceeds 1e-4
+        parity=Parity(rtol=0.0, atol=1e-3),
         source="pertpy 1.0.3, Distance('classifier_proba')",
     )
 )
@@ -122,7 +122,8 @@ register(
         invariants=("nonnegative",),
         extra="cluster",
         context=True,
-        parity=Parity(rtol=5e-5, atol=5e-5),
+        # scikit-learn stops where no slope exceeds 1e-4
+        parity=Parity(rtol=0.0, atol=1e-3),
         source="pertpy 1.0.3, Distance('classifier_cp')",
     )
 )

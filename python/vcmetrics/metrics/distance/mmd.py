@@ -143,7 +143,9 @@ def _squared(
     if kernel == "poly":
         means = _poly_means(cells, wanted, gammas[0], degree, coef0, estimator)[None]
     else:
-        means = pair_means(cells, wanted, kernel, gammas=gammas, estimator=estimator).reshape(-1, len(wanted))
+        means = pair_means(
+            cells, wanted, kernel, gammas=gammas if kernel == "rbf" else None, estimator=estimator
+        ).reshape(-1, len(wanted))
     inside, cross = means[:, : len(own)], means[:, len(own) :]
     if one_cell == "zero" and estimator == "u":
         inside = np.where(cells.sizes[own[:, 0]] == 1, 0.0, inside)

@@ -138,8 +138,8 @@ def mahalanobis(
 
     Returns
     -------
-    (n_pairs,); NaN, with one warning that names the groups, where S is singular, as it is for n <= D without
-    shrinkage.
+    (n_pairs,); 0 for a group and itself; else NaN, with one warning that names the groups, where S is singular, as it
+    is for n <= D without shrinkage.
     """
     if covariance not in ("first", "pooled"):
         msg = f"covariance {covariance!r} is not known; pass 'first' or 'pooled'"
@@ -151,8 +151,10 @@ def mahalanobis(
     own: dict[int, Values] = {}
     bad: dict[str, None] = {}
     key = pairs[:, :1] if covariance == "first" else np.sort(pairs, axis=1)
-    for groups in np.unique(key, axis=0).tolist():
-        chosen = np.flatnonzero((key == groups).all(1))
+    same = pairs[:, 0] == pairs[:, 1]
+    out[same] = 0.0
+    for groups in np.unique(key[~same], axis=0).tolist():
+        chosen = np.flatnonzero((key == groups).all(1) & ~same)
         factor = _cholesky(cells, groups, shrinkage, own)
         if factor is None:
             bad.update(dict.fromkeys(cells.labels[g] for g in groups))

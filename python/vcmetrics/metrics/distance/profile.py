@@ -154,6 +154,8 @@ def kendall(
         raise ValueError(msg)
     table = np.ascontiguousarray(profiles(cells, aggregate))
     tau = np.asarray(_core.kendall_tau(table, np.ascontiguousarray(pairs, np.int32), cells.n_threads), np.float64)
+    # the product of two square roots may miss the number of pairs by rounding
+    tau = np.where(np.abs(tau) > 1 - 4 * np.finfo(np.float64).eps, np.sign(tau), tau)
     if similarity:
         return tau
     n = cells.n_features
@@ -199,7 +201,7 @@ _ROWS: tuple[tuple[str, tuple[str, ...], Callable[..., Values], Callable[..., fl
      {**_SIMILAR, "unit": "correlation"}, ("feature_order", "nonnegative", "scale:0"),
      f"{_PERTPY}('kendalltau_distance') with unit='pairs'"),
     ("r2", ("r2_distance", "r2_score"), r2, reference.r2, "Σ(μx - μy)² / Σ(μx - mean μx)²", _SIMILAR,
-     ("feature_order", "nonnegative", "translation", "scale:0"), f"{_PERTPY}('r2_distance'); 1 - R², x is the truth"),
+     ("feature_order", "nonnegative", "scale:0"), f"{_PERTPY}('r2_distance'); 1 - R², x is the truth"),
 )  # fmt: skip
 for _name, _aliases, _formula, _reference, _definition, _defaults, _laws, _source in _ROWS:
     register(
