@@ -44,9 +44,9 @@ struct PairKernels {
   void (*map[kCellTerms])(const PairBlock& block);
   // totals[column] += sum over the 8 rows, in their order, of row_weights[row][column] times the sum over the
   // cells, in their order, of term[row][cell] weights[cell][column]. `terms` are blocks one after the other;
-  // weights are 24 wide. Totals past `columns` are undefined.
+  // 24 columns are read of either side's weights, those past `columns` leave undefined totals.
   void (*weigh)(const double* terms, std::int64_t n_cells, const double* weights, const double* row_weights,
-                std::int64_t columns, double* totals);
+                std::int64_t row_stride, std::int64_t columns, double* totals);
 };
 
 VCM_DECLARE_ISA(const PairKernels&, pair_kernels, ())

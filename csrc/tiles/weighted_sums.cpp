@@ -12,7 +12,7 @@ namespace {
 // A tile's weights of a strip of columns (23 KiB) stay in the first-level cache while they meet a panel.
 constexpr std::int64_t kTileStrips = 5;
 constexpr std::int64_t kTileWidth = kTileStrips * kStrip;
-constexpr std::int64_t kPanelRows = 64;
+constexpr std::int64_t kPanelRows = 128;
 constexpr std::int64_t kPanelBlocks = kPanelRows / kBlockRows;
 
 struct Scratch {
@@ -21,7 +21,7 @@ struct Scratch {
   Buffer<double> weights;  // of the tile's cells: [strip of columns][cell][24]
   double stats[kTileWidth];
   double row_stats[kPanelRows];
-  double row_weights[kPanelRows * kStrip];
+  double row_weights[kBlock] = {};
   alignas(64) double terms[kPanelBlocks * kTileStrips * kBlock];  // [block of rows][strip][8][24]
 };
 
@@ -130,18 +130,22 @@ void weighted_pair_sums(WeightedSumsJob<T>& job, const Team& team) {
                        tiles.map(block);
                        first_strip[b] = std::min(first_strip[b], strip);
                      });
-      std::fill(mine.row_weights + rows * kStrip, mine.row_weights + kPanelRows * kStrip, 0.0);
-      for (std::int64_t c = 0; c < n_strips; ++c) {
-        copy_weights(job.wx, i, rows, c * kStrip, mine.row_weights);
+      for (std::int64_t c = 0; c < n_strips; ++c)
         for (std::int64_t b = 0; b * kBlockRows < rows; ++b) {
           const std::int64_t from = first_strip[b];
-          if (from < kTileStrips)
-            tiles.kernels().weigh(mine.terms + (b * kTileStrips + from) * kBlock, cells - from * kStrip,
-                                  weights + (c * kTileWidth + from * kStrip) * kStrip,
-                                  mine.row_weights + b * kBlockRows * kStrip,
-                                  std::min(kStrip, n_columns - c * kStrip), part + c * kStrip);
+          if (from == kTileStrips) continue;
+          const std::int64_t row = i + b * kBlockRows;
+          const double* row_weights = job.wx.row(row) + c * kStrip;
+          std::int64_t row_stride = job.wx.row_stride;
+          if (row + kBlockRows > job.wx.rows || (c + 1) * kStrip > n_columns) {
+            copy_weights(job.wx, row, std::min(kBlockRows, job.wx.rows - row), c * kStrip, mine.row_weights);
+            row_weights = mine.row_weights;
+            row_stride = kStrip;
+          }
+          tiles.kernels().weigh(mine.terms + (b * kTileStrips + from) * kBlock, cells - from * kStrip,
+                                weights + (c * kTileWidth + from * kStrip) * kStrip, row_weights, row_stride,
+                                std::min(kStrip, n_columns - c * kStrip), part + c * kStrip);
         }
-      }
       job.done += rows * cells;
     }
   });
