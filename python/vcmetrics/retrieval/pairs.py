@@ -45,7 +45,7 @@ def metric_name(metric: str) -> str:
 
 def centred(rows: Array) -> Table:
     """Rows less their means, float64; exactly zero where a row is constant."""
-    out = np.subtract(rows, rows.mean(1, keepdims=True, dtype=np.float64), dtype=np.float64)
+    out: Table = np.subtract(rows, rows.mean(1, keepdims=True, dtype=np.float64), dtype=np.float64)
     if rows.shape[1]:
         out[rows.max(1) == rows.min(1)] = 0.0
     return out
