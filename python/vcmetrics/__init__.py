@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vcmetrics.metrics.registry import list_metrics
     from vcmetrics.presets.preset import list_presets
     from vcmetrics.results.score_result import ScoreResult
+    from vcmetrics.retrieval.discrimination import discrimination
     from vcmetrics.scoring.score import score
     from vcmetrics.summary.group_summary import GroupSummary
     from vcmetrics.summary.summarize import differential_expression, pseudobulk, summarize
@@ -30,6 +31,7 @@ _LAZY: dict[str, tuple[str, bool]] = {
     "ScoreResult": ("vcmetrics.results.score_result", True),
     "arrays": ("vcmetrics.arrays", False),
     "datasets": ("vcmetrics.datasets", False),
+    "discrimination": ("vcmetrics.retrieval.discrimination", True),
     "differential_expression": ("vcmetrics.summary.summarize", True),
     "distance_matrix": ("vcmetrics.distances.matrix", True),
     "distances_to": ("vcmetrics.distances.matrix", True),
@@ -53,6 +55,7 @@ __all__ = [
     "arrays",
     "datasets",
     "differential_expression",
+    "discrimination",
     "distance_matrix",
     "distances_to",
     "list_conventions",

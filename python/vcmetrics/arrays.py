@@ -39,7 +39,7 @@ def cdist(
         contiguous; anything else is copied. Pass one object twice for a symmetric table at half the cost.
     metric
         ``cityblock`` (``l1``, ``manhattan``), ``euclidean`` (``l2``), ``sqeuclidean``, ``cosine``, ``pearson``
-        (SciPy's ``correlation``) or ``spearman``.
+        (SciPy's ``correlation``), ``spearman``, or another profile distance of :func:`vcmetrics.list_distances`.
     device, n_threads
         ``"auto"`` or ``"cpu"``; threads (None: all that this process may use). Results do not depend on them.
     out

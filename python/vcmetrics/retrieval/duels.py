@@ -80,8 +80,8 @@ class Duels:
     ) -> None:
         if metric not in METRICS:
             msg = (
-                f"exclude_targets='pair' cannot be had with metric={metric!r}: ranks change with every pair of genes "
-                f"left out; choose from {', '.join(METRICS)}, or exclude_targets='panel'"
+                f"exclude_targets='pair' cannot be had with metric={metric!r}, which is no sum over genes; choose from "
+                f"{', '.join(METRICS)}, or exclude_targets='panel'"
             )
             raise ValueError(msg)
         self.metric = metric

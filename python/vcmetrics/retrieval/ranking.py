@@ -71,10 +71,11 @@ class Task:
         out = np.empty((last - first, len(self.y)))
         targets = self.targets_x[first:last]
         several = (targets >= 0).sum(1) > 1
-        if self.metric in ("pearson", "spearman"):
+        by_kernel = self.metric in ("cityblock", "euclidean", "sqeuclidean", "cosine")
+        if not by_kernel:
             several = (targets >= 0).any(1)
         simple = np.flatnonzero(~several)
-        if simple.size and self.metric in ("pearson", "spearman"):
+        if simple.size and not by_kernel:
             rows = np.ascontiguousarray(self.x[first:last][simple])
             out[simple] = PairDistances(rows, self.y, self.metric, self.n_threads).block(0, simple.size)
         elif simple.size:
@@ -170,11 +171,16 @@ def make_task(
     return Task(pred, real, panel.scored, genes[panel.scored], genes, metric, scope, undefined, finish, n_threads)
 
 
-def rank_all(task: Task, ties: str, distances: Table | None = None) -> Standing:
-    """Standing of every query; ``distances`` (n, n_candidates) receives the table where it is wanted."""
+def rank_all(
+    task: Task, ties: str, distances: Table | None = None, counted: NDArray[np.bool_] | None = None
+) -> Standing:
+    """Standing of every query among the candidates that are ``counted`` (None: all).
+
+    ``distances`` (n, n_candidates) receives the table where it is wanted.
+    """
     parts: list[Standing] = []
     for first, last, block, mine in task.blocks():
-        found = standing(block, task.own[first:last], ties, mine)
+        found = standing(block, task.own[first:last], ties, mine, counted)
         own = task.finish(found.own)
         if mine is not None and task.finish is not same:
             rows, known = np.arange(last - first), found.nearest >= 0
