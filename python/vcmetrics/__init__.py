@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vcmetrics.presets.preset import list_presets
     from vcmetrics.results.score_result import ScoreResult
     from vcmetrics.retrieval.discrimination import discrimination
+    from vcmetrics.retrieval.sweep import discrimination_sweep
     from vcmetrics.scoring.score import score
     from vcmetrics.summary.group_summary import GroupSummary
     from vcmetrics.summary.summarize import differential_expression, pseudobulk, summarize
@@ -32,6 +33,7 @@ _LAZY: dict[str, tuple[str, bool]] = {
     "arrays": ("vcmetrics.arrays", False),
     "datasets": ("vcmetrics.datasets", False),
     "discrimination": ("vcmetrics.retrieval.discrimination", True),
+    "discrimination_sweep": ("vcmetrics.retrieval.sweep", True),
     "differential_expression": ("vcmetrics.summary.summarize", True),
     "distance_matrix": ("vcmetrics.distances.matrix", True),
     "distances_to": ("vcmetrics.distances.matrix", True),
@@ -56,6 +58,7 @@ __all__ = [
     "datasets",
     "differential_expression",
     "discrimination",
+    "discrimination_sweep",
     "distance_matrix",
     "distances_to",
     "list_conventions",

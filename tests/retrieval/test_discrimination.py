@@ -116,9 +116,9 @@ def test_contexts_and_batches() -> None:
         PRED, lopsided, pert_col="gene", reference="batch_control", batch_col="batch", space="mean",
         exclude_targets="none", metric="l1", return_distances=True,
     )  # fmt: skip
-    counts = lopsided.obs.groupby(["gene", "batch"], observed=True).size().unstack().drop("non-targeting")
+    counts = lopsided.obs.groupby(["gene", "batch"], observed=True).size().unstack(fill_value=0).drop("non-targeting")
     means = (
-        pd.DataFrame(lopsided.X.toarray(), columns=GENES)
+        pd.DataFrame(lopsided.X.toarray().astype(float), columns=GENES)
         .groupby([lopsided.obs["gene"].to_numpy(), lopsided.obs["batch"].to_numpy()])
         .mean()
     )
