@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vcmetrics.metrics.registry import list_metrics
     from vcmetrics.presets.preset import list_presets
     from vcmetrics.results.score_result import ScoreResult
+    from vcmetrics.retrieval.baselines import retrieval_baselines
     from vcmetrics.retrieval.discrimination import discrimination
     from vcmetrics.retrieval.sweep import discrimination_sweep
     from vcmetrics.scoring.score import score
@@ -42,6 +43,7 @@ _LAZY: dict[str, tuple[str, bool]] = {
     "list_metrics": ("vcmetrics.metrics.registry", True),
     "list_presets": ("vcmetrics.presets.preset", True),
     "pseudobulk": ("vcmetrics.summary.summarize", True),
+    "retrieval_baselines": ("vcmetrics.retrieval.baselines", True),
     "score": ("vcmetrics.scoring.score", True),
     "show_config": ("vcmetrics.backend.config", True),
     "summarize": ("vcmetrics.summary.summarize", True),
@@ -66,6 +68,7 @@ __all__ = [
     "list_metrics",
     "list_presets",
     "pseudobulk",
+    "retrieval_baselines",
     "score",
     "show_config",
     "summarize",

@@ -17,8 +17,9 @@ from vcmetrics.backend.host import host_table
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.retrieval.pairs import PairDistances, metric_name
 from vcmetrics.retrieval.ranks import match_rank
+from vcmetrics.retrieval.target_rank import TargetRank, target_rank
 
-__all__ = ["cdist", "match_rank"]
+__all__ = ["TargetRank", "cdist", "match_rank", "target_rank"]
 
 
 def cdist(
