@@ -61,6 +61,20 @@ def test_a_row_has_distance_zero_to_itself_and_to_its_copy(metric: str, scale: f
         np.testing.assert_array_equal(table, table.T)
 
 
+def test_distances_of_the_registry() -> None:
+    from vcmetrics.metrics.distance.registry import rows
+
+    for spec in rows():
+        if spec.kind == "profile":
+            got = arrays.cdist(X[:3], Y[:2], spec.name)
+            want = [[spec.reference(a[None], b[None]) for b in Y[:2]] for a in X[:3]]
+            np.testing.assert_allclose(got, want, rtol=1e-11, atol=1e-13)
+            out = np.empty((3, 2))
+            np.testing.assert_array_equal(arrays.cdist(X[:3], Y[:2], spec.name, out=out), got)
+    with pytest.raises(ValueError, match="metric 'edistance' is not a distance of profiles"):
+        arrays.cdist(X, Y, "edistance")
+
+
 def test_zero_and_constant_rows_are_at_distance_one() -> None:
     x = np.vstack([np.zeros(4), np.full(4, 0.1), np.arange(4.0)])
     np.testing.assert_array_equal(arrays.cdist(x[:1], x, "cosine"), [[1, 1, 1]])
@@ -118,7 +132,7 @@ def test_wrong_arguments() -> None:
     from scipy.sparse import csr_matrix
 
     for arguments, error, words in (
-        ((X, Y, "chebyshev"), ValueError, "metric 'chebyshev' is not known; choose from cityblock, euclidean"),
+        ((X, Y, "chebyshev"), ValueError, "metric 'chebyshev' is not a distance of profiles; choose from cityblock"),
         ((X, Y[:, :3], "l1"), ValueError, "x has 301 features, y has 3"),
         ((X[0], Y, "l1"), ValueError, "x has 1 dimensions; cdist takes rows × features"),
         ((X, Y.astype(complex), "l1"), TypeError, "y holds complex128; cdist takes real numbers"),

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from vcmetrics.metrics.registry import list_metrics
     from vcmetrics.presets.preset import list_presets
     from vcmetrics.results.score_result import ScoreResult
+    from vcmetrics.retrieval.baselines import retrieval_baselines
+    from vcmetrics.retrieval.discrimination import discrimination
+    from vcmetrics.retrieval.sweep import discrimination_sweep
     from vcmetrics.scoring.score import score
     from vcmetrics.summary.group_summary import GroupSummary
     from vcmetrics.summary.summarize import differential_expression, pseudobulk, summarize
@@ -35,6 +38,8 @@ _LAZY: dict[str, tuple[str, bool]] = {
     "bootstrap_distance": ("vcmetrics.distances.bootstrap", True),
     "compare_distance": ("vcmetrics.distances.compare", True),
     "datasets": ("vcmetrics.datasets", False),
+    "discrimination": ("vcmetrics.retrieval.discrimination", True),
+    "discrimination_sweep": ("vcmetrics.retrieval.sweep", True),
     "differential_expression": ("vcmetrics.summary.summarize", True),
     "distance_matrix": ("vcmetrics.distances.matrix", True),
     "distances_to": ("vcmetrics.distances.matrix", True),
@@ -44,6 +49,7 @@ _LAZY: dict[str, tuple[str, bool]] = {
     "list_presets": ("vcmetrics.presets.preset", True),
     "permutation_test": ("vcmetrics.distances.permutation", True),
     "pseudobulk": ("vcmetrics.summary.summarize", True),
+    "retrieval_baselines": ("vcmetrics.retrieval.baselines", True),
     "score": ("vcmetrics.scoring.score", True),
     "show_config": ("vcmetrics.backend.config", True),
     "summarize": ("vcmetrics.summary.summarize", True),
@@ -61,6 +67,8 @@ __all__ = [
     "compare_distance",
     "datasets",
     "differential_expression",
+    "discrimination",
+    "discrimination_sweep",
     "distance_matrix",
     "distances_to",
     "list_conventions",
@@ -69,6 +77,7 @@ __all__ = [
     "list_presets",
     "permutation_test",
     "pseudobulk",
+    "retrieval_baselines",
     "score",
     "show_config",
     "summarize",

@@ -17,8 +17,9 @@ from vcmetrics.backend.host import host_table
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.retrieval.pairs import PairDistances, metric_name
 from vcmetrics.retrieval.ranks import match_rank
+from vcmetrics.retrieval.target_rank import TargetRank, target_rank
 
-__all__ = ["cdist", "match_rank"]
+__all__ = ["TargetRank", "cdist", "match_rank", "target_rank"]
 
 
 def cdist(
@@ -39,7 +40,7 @@ def cdist(
         contiguous; anything else is copied. Pass one object twice for a symmetric table at half the cost.
     metric
         ``cityblock`` (``l1``, ``manhattan``), ``euclidean`` (``l2``), ``sqeuclidean``, ``cosine``, ``pearson``
-        (SciPy's ``correlation``) or ``spearman``.
+        (SciPy's ``correlation``), ``spearman``, or another profile distance of :func:`vcmetrics.list_distances`.
     device, n_threads
         ``"auto"`` or ``"cpu"``; threads (None: all that this process may use). Results do not depend on them.
     out

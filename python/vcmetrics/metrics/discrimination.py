@@ -26,7 +26,14 @@ def target_genes(own: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.unique(own[own >= 0])
 
 
-def match_distances(query: Table, reference: Table, metric: Metric, left_out: NDArray[np.int64] | None = None) -> Table:
+def match_distances(
+    query: Table,
+    reference: Table,
+    metric: Metric,
+    left_out: NDArray[np.int64] | None = None,
+    *,
+    n_threads: int | None = None,
+) -> Table:
     """Distances of all queries to all references; equal references have equal distances.
 
     Parameters
@@ -37,6 +44,8 @@ def match_distances(query: Table, reference: Table, metric: Metric, left_out: ND
         ``l1`` | ``l2`` (its square is returned, which ranks alike) | ``cosine`` (``1 - cos``, 1 where a norm is 0).
     left_out
         Gene that query i leaves out of all its distances, -1 for none; None leaves nothing out.
+    n_threads
+        None: all that this process may use.
 
     Returns
     -------
@@ -46,8 +55,10 @@ def match_distances(query: Table, reference: Table, metric: Metric, left_out: ND
     from vcmetrics import _core
     from vcmetrics.backend.threads import resolve_threads
 
+    threads = resolve_threads(n_threads)
+
     def sums(x: Table, y: Table, term: str) -> Table:
-        return np.asarray(_core.pairwise_sums(x, y, term, left_out, resolve_threads()))
+        return np.asarray(_core.pairwise_sums(x, y, term, left_out, threads))
 
     query, reference = np.ascontiguousarray(query), np.ascontiguousarray(reference)
     if metric == "l1":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ _EXACT_RANKS = 1 << 22  # columns whose centred ranks are exact in float32
 
 
 def metric_name(metric: str) -> str:
-    """The canonical name of a distance.
+    """The canonical name of a distance: one of :data:`METRICS`, or another profile distance of the registry.
 
     Raises
     ------
@@ -37,15 +38,21 @@ def metric_name(metric: str) -> str:
     >>> metric_name("l1"), metric_name("correlation")
     ('cityblock', 'pearson')
     """
-    if metric not in _NAMES:
-        msg = f"metric {metric!r} is not known; choose from {', '.join(METRICS)}"
+    if metric in _NAMES:
+        return _NAMES[metric]
+    from vcmetrics.metrics.distance import registry
+
+    others = {alias: spec.name for spec in registry.rows() for alias in (spec.name, *spec.aliases)}
+    if metric not in others or registry.get(metric).kind != "profile":
+        names = [*METRICS, *(spec.name for spec in registry.rows() if spec.kind == "profile")]
+        msg = f"metric {metric!r} is not a distance of profiles; choose from {', '.join(dict.fromkeys(names))}"
         raise ValueError(msg)
-    return _NAMES[metric]
+    return others[metric]
 
 
 def centred(rows: Array) -> Table:
     """Rows less their means, float64; exactly zero where a row is constant."""
-    out = np.subtract(rows, rows.mean(1, keepdims=True, dtype=np.float64), dtype=np.float64)
+    out: Table = np.subtract(rows, rows.mean(1, keepdims=True, dtype=np.float64), dtype=np.float64)
     if rows.shape[1]:
         out[rows.max(1) == rows.min(1)] = 0.0
     return out
@@ -84,6 +91,10 @@ class PairDistances:
     """
 
     def __init__(self, x: Array, y: Array, metric: str, n_threads: int) -> None:
+        if metric not in METRICS:
+            self.metric, self.shape = metric, (x.shape[0], y.shape[0])
+            self._registered = _registered(x, y, metric, n_threads)
+            return
         if x.dtype != y.dtype:
             x, y = (np.ascontiguousarray(table, np.float64) for table in (x, y))
         self.metric = metric
@@ -118,12 +129,37 @@ class PairDistances:
 
         ``rooted=False`` leaves Euclidean distances squared, which ranks alike and keeps ties apart from rounding.
         """
+        if self.metric not in METRICS:
+            found = self._registered(first, last)
+            if out is None:
+                return found
+            out[...] = found
+            return out
         out = self.sums(first, last, out)
         if self.metric == "euclidean" and rooted:
             np.sqrt(out, out=out)
         if self.metric in ANGLES:
             angles(out, self.squares_x[first:last], self.squares_y)
         return out
+
+
+def _registered(x: Array, y: Array, metric: str, n_threads: int) -> Callable[[int, int], Table]:
+    """Blocks of a distance of the registry, every profile a group of one cell."""
+    from vcmetrics.metrics.distance.registry import get
+    from vcmetrics.sources.cell_groups import CellGroups
+
+    n, width = len(x), len(y)
+    labels = tuple(map(str, range(n + width)))
+    rows = np.concatenate([x, y]).astype(np.float64)
+    cells = CellGroups(labels, np.arange(n + width, dtype=np.int32), rows, n_threads=n_threads)
+    spec = get(metric)
+
+    def block(first: int, last: int) -> Table:
+        of_x, of_y = np.meshgrid(np.arange(first, last), n + np.arange(width), indexing="ij")
+        pairs = np.stack([of_x.ravel(), of_y.ravel()], axis=1).astype(np.int32)
+        return np.asarray(spec.evaluate(cells, pairs), np.float64).reshape(last - first, width)
+
+    return block
 
 
 def tamed(rows: Array, n_threads: int) -> tuple[Array, Table]:

@@ -49,7 +49,13 @@ class Standing(NamedTuple):
     own: Table
 
 
-def standing(distance: Table, own: NDArray[np.int64], ties: str, mine: Table | None = None) -> Standing:
+def standing(
+    distance: Table,
+    own: NDArray[np.int64],
+    ties: str,
+    mine: Table | None = None,
+    counted: NDArray[np.bool_] | None = None,
+) -> Standing:
     """Standing of column ``own[i]`` in row i of ``distance``.
 
     Parameters
@@ -62,6 +68,8 @@ def standing(distance: Table, own: NDArray[np.int64], ties: str, mine: Table | N
         A canonical tie rule.
     mine
         (n, n_candidates): what each candidate is compared with, where it is not the row's own distance (duels).
+    counted
+        (n_candidates,): which others count at all; None: all.
 
     Returns
     -------
@@ -79,6 +87,9 @@ def standing(distance: Table, own: NDArray[np.int64], ties: str, mine: Table | N
     else:
         less, equal = distance < against, distance == against
     less[rows, own] = equal[rows, own] = False
+    if counted is not None:
+        less &= counted
+        equal &= counted
     rank = less.sum(axis=1).astype(np.float64)
     if ties == "mid":
         rank += equal.sum(axis=1) / 2
@@ -92,6 +103,8 @@ def standing(distance: Table, own: NDArray[np.int64], ties: str, mine: Table | N
     lead = distance - against
     lead[rows, own] = np.nan
     lead[np.isnan(lead)] = np.inf
+    if counted is not None:
+        lead[:, ~counted] = np.inf
     nearest = lead.argmin(axis=1) if width else np.zeros(n, np.int64)
     margin = lead[rows, nearest] if width else np.full(n, np.inf)
     none = np.isinf(margin)
