@@ -1,20 +1,32 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <cmath>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "bindings/arrays.hpp"
 #include "bindings/bind.hpp"
 #include "core/error.hpp"
 #include "tiles/mean_distance.hpp"
+#include "tiles/pair_means.hpp"
 
 namespace vcm {
 namespace {
 
 using Means = py::array_t<double>;
 
-// Checks groups and pairs, and leaves the result to `run(job)`, which is called without the GIL.
-template <class Run>
-Means with_job(const py::object& codes, std::int64_t n_rows, std::int64_t n_groups, const py::object& pairs,
-               const Run& run) {
+using Codes = py::array_t<std::int32_t, py::array::c_style>;
+
+struct GroupPairs {
+  Codes codes;
+  Codes pairs;
+};
+
+GroupPairs checked(const py::object& codes, std::int64_t n_rows, std::int64_t n_groups,
+                   const py::object& pairs) {
   const auto code = exactly<std::int32_t>(codes, "codes", 1);
   const auto pair = exactly<std::int32_t>(pairs, "pairs", 2);
   require(code.size() == n_rows,
@@ -27,10 +39,7 @@ Means with_job(const py::object& codes, std::int64_t n_rows, std::int64_t n_grou
   for (std::int64_t k = 0; k < pair.size(); ++k)
     require(pair.data()[k] >= 0 && pair.data()[k] < n_groups,
             "pairs holds " + text(pair.data()[k]) + "; expected 0 … " + text(n_groups - 1));
-  Means means(pair.shape(0));
-  const MeanDistanceJob job{code.data(), n_groups, pair.data(), pair.shape(0), means.mutable_data()};
-  without_gil([&] { run(job); });
-  return means;
+  return {code, pair};
 }
 
 Means mean_distances_of_rows(const py::tuple& rows, const py::object& codes, std::int64_t n_groups,
@@ -38,17 +47,69 @@ Means mean_distances_of_rows(const py::tuple& rows, const py::object& codes, std
   const RowsView view = rows_view(rows);
   require_good_indptr(view);
   const Team team = team_of(n_threads);
-  return with_job(codes, view.n_rows, n_groups, pairs,
-                  [&](const MeanDistanceJob& job) { mean_distances(view, job, team); });
+  const GroupPairs groups = checked(codes, view.n_rows, n_groups, pairs);
+  Means means(groups.pairs.shape(0));
+  const MeanDistanceJob job{groups.codes.data(), n_groups, groups.pairs.data(), groups.pairs.shape(0),
+                            means.mutable_data()};
+  without_gil([&] { mean_distances(view, job, team); });
+  return means;
 }
 
-template <class T>
-Means mean_distances_of_array(const py::handle& cells, const py::object& codes, std::int64_t n_groups,
-                              const py::object& pairs, int n_threads) {
-  const auto array = exactly<T>(cells, "cells", 2);
-  const Team team = team_of(n_threads);
-  return with_job(codes, array.shape(0), n_groups, pairs, [&](const MeanDistanceJob& job) {
-    mean_distances_dense(array.data(), array.shape(0), array.shape(1), array.shape(1), job, team);
+CellTerm cell_term(const std::string& name) {
+  constexpr const char* kNames[kCellTerms] = {"euclidean", "sqeuclidean", "cityblock", "cosine",
+                                              "rbf",       "braycurtis",  "tanimoto",  "ruzicka"};
+  for (int k = 0; k < kCellTerms; ++k)
+    if (name == kNames[k]) return static_cast<CellTerm>(k);
+  throw std::invalid_argument("term is '" + name +
+                              "'; expected euclidean, sqeuclidean, cityblock, cosine, rbf, braycurtis, "
+                              "tanimoto or ruzicka");
+}
+
+void require_gamma(double gamma) {
+  require(std::isfinite(gamma) && gamma >= 0,
+          "gamma is " + std::to_string(gamma) + "; expected a finite number that is not negative");
+}
+
+// run(double or float) by the dtype of `cells`.
+template <class Run>
+decltype(auto) by_dtype(const py::object& cells, const char* name, const Run& run) {
+  if (py::isinstance<py::array_t<float>>(cells)) return run(float{});
+  if (py::isinstance<py::array_t<double>>(cells)) return run(double{});
+  throw py::type_error(std::string(name) + " must be a NumPy array of float32 or float64");
+}
+
+Means pair_means_of_array(const py::object& cells, const py::object& codes, std::int64_t n_groups,
+                          const py::object& pairs, const std::string& term,
+                          const std::optional<std::vector<double>>& gammas, const std::string& estimator,
+                          int n_threads, const py::object& progress) {
+  PairMeansJob job{};
+  job.term = cell_term(term);
+  const bool rbf = job.term == CellTerm::rbf;
+  require(rbf == gammas.has_value(),
+          rbf ? std::string("term 'rbf' needs gammas") : "gammas are for term 'rbf', not for '" + term + "'");
+  if (rbf)
+    for (const double gamma : *gammas) require_gamma(gamma);
+  require(estimator == "v" || estimator == "u", "estimator is '" + estimator + "'; expected 'v' or 'u'");
+  job.estimator = estimator == "v" ? Estimator::v : Estimator::u;
+  return by_dtype(cells, "cells", [&](auto element) {
+    const auto view = matrix_view<decltype(element)>(cells, "cells");
+    const GroupPairs groups = checked(codes, view.rows, n_groups, pairs);
+    job.codes = groups.codes.data();
+    job.n_groups = n_groups;
+    job.pairs = groups.pairs.data();
+    job.n_pairs = groups.pairs.shape(0);
+    job.gammas = rbf ? gammas->data() : nullptr;
+    job.n_gammas = rbf ? static_cast<std::int64_t>(gammas->size()) : 1;
+    std::vector<std::int64_t> shape{job.n_pairs};
+    if (rbf) shape.insert(shape.begin(), job.n_gammas);
+    Means means(shape);
+    job.means = means.mutable_data();
+    std::function<void()> report;
+    if (!progress.is_none()) report = [&] { progress(job.done.load(), job.total.load()); };
+    const Team team = team_of(n_threads, report);
+    without_gil([&] { pair_means(view, job, team); });
+    if (report) report();
+    return means;
   });
 }
 
@@ -58,17 +119,10 @@ void bind_tiles(py::module_& m) {
   m.def("mean_distances", &mean_distances_of_rows, py::arg("rows").noconvert(), py::arg("codes").noconvert(),
         py::arg("n_groups"), py::arg("pairs").noconvert(), py::arg("n_threads"),
         "Mean Euclidean distance over all ordered pairs of cells of two groups, the zero diagonal included.");
-  m.def(
-      "mean_distances_dense",
-      [](const py::object& cells, const py::object& codes, std::int64_t n_groups, const py::object& pairs,
-         int n_threads) {
-        if (py::isinstance<py::array_t<float>>(cells))
-          return mean_distances_of_array<float>(cells, codes, n_groups, pairs, n_threads);
-        return mean_distances_of_array<double>(cells, codes, n_groups, pairs, n_threads);
-      },
-      py::arg("cells").noconvert(), py::arg("codes").noconvert(), py::arg("n_groups"),
-      py::arg("pairs").noconvert(), py::arg("n_threads"),
-      "The same for dense cells, in the difference form.");
+  m.def("pair_means", &pair_means_of_array, py::arg("cells").noconvert(), py::arg("codes").noconvert(),
+        py::arg("n_groups"), py::arg("pairs").noconvert(), py::arg("term"), py::arg("gammas") = py::none(),
+        py::arg("estimator") = "v", py::arg("n_threads") = 1, py::arg("progress") = py::none(),
+        "Mean of a term over the pairs of dense cells of two groups; one row a gamma for 'rbf'.");
 }
 
 }  // namespace vcm

@@ -60,4 +60,61 @@ static inline double expm1_of(double x) {
   return (half * e + (half - 0.5)) * 2.0;
 }
 
+// exp(x) to about one ulp, denormal results included; V is double or a vector of doubles, U the integers of
+// its size. x = k ln 2 + r as above.
+template <class V, class U>
+static inline V exp_of(V x) {
+  constexpr double kLn2High = 6.93147180369123816490e-01, kLn2Low = 1.90821492927058770002e-10;
+  constexpr double kShift = 6755399441055744.0;
+  constexpr double kFar = 0x1p200;
+  const V zero{};
+  x = x < -750.0 ? zero - 750.0 : x;
+  x = x > 720.0 ? zero + 720.0 : x;
+  V shifted = x * 1.44269504088896338700 + kShift;
+  const V k = shifted - kShift;
+  const V high = x - k * kLn2High, low = k * kLn2Low;
+  const V r = high - low;
+  const V lost = (high - r) - low;
+  const V r2 = r * r, r4 = r2 * r2;
+  const V p01 = 0.5 + r * (1.0 / 6), p23 = 1.0 / 24 + r * (1.0 / 120);
+  const V p45 = 1.0 / 720 + r * (1.0 / 5040), p67 = 1.0 / 40320 + r * (1.0 / 362880);
+  const V p89 = 1.0 / 3628800 + r * (1.0 / 39916800);
+  const V pab = 1.0 / 479001600 + r * (1.0 / 6227020800.0);
+  const V p = (p01 + r2 * p23) + r4 * ((p45 + r2 * p67) + r4 * (p89 + r2 * pab));
+  const V e = 1.0 + (r + (r2 * p + lost + r * lost));
+  // 2^k in two steps where it is no normal number; the last one rounds
+  const V away = k < -1000.0 ? zero + 200.0 : (k > 1000.0 ? zero - 200.0 : zero);
+  const V back = k < -1000.0 ? zero + 1 / kFar : (k > 1000.0 ? zero + kFar : zero + 1.0);
+  shifted += away;
+  const V scale = __builtin_bit_cast(V, (__builtin_bit_cast(U, shifted) + 1023) << 52);
+  return e * scale * back;
+}
+
+static inline double exp_of(double x) { return exp_of<double, std::uint64_t>(x); }
+
+// log(x) to about one ulp for normal x > 0; -inf at 0, NaN below. Same reduction as log1p_of.
+static inline double log_of(double x) {
+  constexpr std::uint64_t kOne = 0x3ff0000000000000u, kRootHalf = 0x3fe6a09e667f3bcdu;
+  const bool small = x < 0x1p-1022;  // subnormal
+  const double u = small ? x * 0x1p54 : x;
+  const std::uint64_t shifted = __builtin_bit_cast(std::uint64_t, u) + (kOne - kRootHalf);
+  const double m = __builtin_bit_cast(double, (shifted & 0x000fffffffffffffu) + kRootHalf);
+  const double k = __builtin_bit_cast(double, (shifted >> 52) + 0x4330000000000000u) -
+                   (4503599627370496.0 + 1023.0) - (small ? 54.0 : 0.0);
+  const double f = m - 1.0;
+  const double half = 0.5 * f * f;
+  const double s = f / (2.0 + f);
+  const double z = s * s, w = z * z;
+  const double odd =
+      w * (3.999999999940941908e-01 + w * (2.222219843214978396e-01 + w * 1.531383769920937332e-01));
+  const double even =
+      z * (6.666666666666735130e-01 +
+           w * (2.857142874366239149e-01 + w * (1.818357216161805012e-01 + w * 1.479819860511658591e-01)));
+  constexpr double kLn2High = 6.93147180369123816490e-01, kLn2Low = 1.90821492927058770002e-10;
+  double result = k * kLn2High - ((half - (s * (half + (odd + even)) + k * kLn2Low)) - f);
+  result = x == 0.0 ? -__builtin_inf() : result;
+  result = x == __builtin_inf() ? x : result;
+  return x >= 0.0 ? result : __builtin_nan("");
+}
+
 }  // namespace vcm

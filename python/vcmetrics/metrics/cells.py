@@ -149,7 +149,7 @@ def mean_distances(
     if embedding is None:
         found = _core.mean_distances(side.expression(threads).args(), codes, n_groups, pairs, threads)
     else:
-        found = _core.mean_distances_dense(side.embedding(embedding), codes, n_groups, pairs, threads)
+        found = _core.pair_means(side.embedding(embedding), codes, n_groups, pairs, "euclidean", n_threads=threads)
     return np.asarray(found, np.float64)
 
 
