@@ -10,8 +10,8 @@ from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.metrics.pair import Pair, Profiles
 from vcmetrics.metrics.registry import get
 from vcmetrics.presets.preset import get_preset
-from vcmetrics.summary.de_reading import benjamini_hochberg
 from vcmetrics.summary.de_table import DETable
+from vcmetrics.summary.differential_expression import benjamini_hochberg
 
 SIZES = [(50, 18_533), (300, 18_533)]
 
@@ -57,7 +57,7 @@ def pair_of(n: int, n_genes: int, n_tested: int) -> Pair:
     def table() -> DETable:
         lfc = shared + rng.normal(size=shared.shape)
         p = np.exp(-(lfc**2))
-        p_adj = np.stack([benjamini_hochberg(row) for row in p])
+        p_adj = benjamini_hochberg(p, "per_pert")
         return DETable(tuple(genes[:n].tolist()), genes[:n_tested], lfc, p, p_adj)
 
     return Pair(

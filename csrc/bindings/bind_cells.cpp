@@ -12,23 +12,21 @@
 namespace vcm {
 namespace {
 
-const char* const kTables[] = {"sum", "linear", "log1p", "expm1", "expm1_32", "square"};
+const char* const kTables[] = {"sum", "linear", "log1p", "expm1", "square"};
 
 void require_fields(const std::set<std::string>& fields) {
-  static const std::set<std::string> kKnown = {"sum",    "linear",  "log1p", "expm1",    "expm1_32",
+  static const std::set<std::string> kKnown = {"sum",    "linear",  "log1p", "expm1",
                                                "square", "nonzero", "rank",  "jackknife"};
   for (const std::string& field : fields)
-    require(kKnown.count(field) == 1,
-            "field '" + field +
-                "' is unknown; expected sum, linear, log1p, expm1, expm1_32, square, "
-                "nonzero, rank or jackknife");
+    require(kKnown.count(field) == 1, "field '" + field +
+                                          "' is unknown; expected sum, linear, log1p, expm1, square, "
+                                          "nonzero, rank or jackknife");
 }
 
 Key key_of(const std::string& word) {
   if (word == "ratio") return Key::ratio;
-  if (word == "raw") return Key::raw;
-  require(word == "lognorm32", "key is '" + word + "'; expected 'ratio', 'raw' or 'lognorm32'");
-  return Key::lognorm32;
+  require(word == "raw", "key is '" + word + "'; expected 'ratio' or 'raw'");
+  return Key::raw;
 }
 
 GatherSide side_of(const py::tuple& tuple, std::int64_t n_cols, std::size_t n_sides) {
@@ -89,8 +87,7 @@ py::list gather_sides(const py::list& sides, std::int64_t n_cols, const std::str
       return array.mutable_data();
     };
     const bool asked = job.sides.size() < wanted;  // the others lend their control only
-    double** const tables[] = {&side.sum,   &side.linear,   &side.log1p,
-                               &side.expm1, &side.expm1_32, &side.square};
+    double** const tables[] = {&side.sum, &side.linear, &side.log1p, &side.expm1, &side.square};
     for (std::size_t i = 0; i < std::size(kTables); ++i)
       if (asked && fields.count(kTables[i]) == 1) *tables[i] = table(kTables[i]);
     if (asked && fields.count("nonzero") == 1) side.nonzero = whole_table("nonzero");

@@ -63,8 +63,7 @@ SumsJob Worker::list(std::size_t s, std::int64_t g, std::int64_t k) const {
 void Worker::sums(std::size_t s, std::int64_t k, std::int64_t gene) {
   const GatherSide& side = job_.sides[s];
   const bool asked = side.sum != nullptr || side.linear != nullptr || side.log1p != nullptr ||
-                     side.expm1 != nullptr || side.expm1_32 != nullptr || side.square != nullptr ||
-                     side.nonzero != nullptr;
+                     side.expm1 != nullptr || side.square != nullptr || side.nonzero != nullptr;
   if (!asked) return;
   for (std::int64_t g = 0; g < side.n_groups; ++g) {
     SumsJob sums = list(s, g, k);
@@ -72,7 +71,6 @@ void Worker::sums(std::size_t s, std::int64_t k, std::int64_t gene) {
     sums.want_linear = side.linear != nullptr;
     sums.want_log1p = side.log1p != nullptr;
     sums.want_expm1 = side.expm1 != nullptr;
-    sums.want_expm1_32 = side.expm1_32 != nullptr;
     sums.want_square = side.square != nullptr;
     group_sums_(sums);
     const std::int64_t at = g * job_.n_cols + gene;
@@ -80,7 +78,6 @@ void Worker::sums(std::size_t s, std::int64_t k, std::int64_t gene) {
     if (side.linear != nullptr) side.linear[at] = sums.linear;
     if (side.log1p != nullptr) side.log1p[at] = sums.log1p;
     if (side.expm1 != nullptr) side.expm1[at] = sums.expm1;
-    if (side.expm1_32 != nullptr) side.expm1_32[at] = sums.expm1_32;
     if (side.square != nullptr) side.square[at] = sums.square;
     if (side.nonzero != nullptr) side.nonzero[at] = sums.length;
   }
@@ -197,8 +194,6 @@ void Worker::block(std::int64_t b, std::int64_t first_gene, std::int64_t n_genes
     transpose.index_bytes = static_cast<int>(size_of(job_.sides[s].rows.indices.type));
     transpose.value_type = job_.sides[s].rows.data.type;
     transpose.record = plan.record;
-    transpose.divisors = plan.divisors.empty() ? nullptr : plan.divisors.data();
-    transpose.group_cells = plan.group_cells.data();
     transpose.tile = scratch.tile.get();
     transpose.positions = scratch.positions.data();
     transpose.streams = &scratch.streams;

@@ -12,9 +12,8 @@ namespace vcm {
 
 // What a stored entry y of a cell with total l stands for.
 enum class Key {
-  ratio,      // v = y, linear value x = y / (l / scale); ranked by y / l
-  raw,        // v = x = y; ranked by y
-  lognorm32,  // v = x = log1p(y / (l / scale)) in float32; ranked by v
+  ratio,  // v = y, linear value x = y / (l / scale); ranked by y / l
+  raw,    // v = x = y; ranked by y
 };
 
 // One matrix, the groups of its cells, and where its results go. Result pointers are null where not asked
@@ -27,13 +26,12 @@ struct GatherSide {
   int control_side;  // which side and group the rank sums are taken against; -1 = none
   int control_code;
 
-  std::int64_t* n;             // [n_groups], always
-  double* sum = nullptr;       // sum of v
-  double* linear = nullptr;    // sum of x
-  double* log1p = nullptr;     // sum of log1p(x)
-  double* expm1 = nullptr;     // sum of expm1(v)
-  double* expm1_32 = nullptr;  // the same with expm1 in float32
-  double* square = nullptr;    // sum of v * v
+  std::int64_t* n;           // [n_groups], always
+  double* sum = nullptr;     // sum of v
+  double* linear = nullptr;  // sum of x
+  double* log1p = nullptr;   // sum of log1p(x)
+  double* expm1 = nullptr;   // sum of expm1(v)
+  double* square = nullptr;  // sum of v * v
   std::int64_t* nonzero = nullptr;
   std::int64_t* u2 = nullptr;   // 2 U against the control; -1 where gated off and in the control's own row
   double* tie = nullptr;        // sum of t^3 - t over tie blocks of group + control

@@ -40,10 +40,8 @@ struct TransposeJob {
   int index_bytes;                   // 2, 4 or 8
   Type value_type;
   Record record;
-  const float* divisors;            // lognorm32: float32 divisor of each cell; else null
-  const std::int64_t* group_cells;  // where each group's cells start in per-cell tables
-  void* tile;                       // [n_genes][kTileCells] records, all zero before and after
-  std::uint32_t* positions;         // [n_genes], scratch
+  void* tile;                // [n_genes][kTileCells] records, all zero before and after
+  std::uint32_t* positions;  // [n_genes], scratch
   Streams* streams;
   std::int64_t taken;  // out: entries moved
 };
@@ -52,7 +50,6 @@ struct TransposeJob {
 struct ValueFacts {
   bool finite = true;
   bool narrow = true;  // whole numbers of [0, 65535]
-  bool negative = false;
   bool nonzero = false;
 };
 
@@ -64,8 +61,8 @@ struct SumsJob {
   const void* cells;
   std::int64_t length;
   const double* units;  // l / scale of the group's cells for Key::ratio; null: x = v
-  bool want_sum, want_linear, want_log1p, want_expm1, want_expm1_32, want_square;
-  double sum, linear, log1p, expm1, expm1_32, square;
+  bool want_sum, want_linear, want_log1p, want_expm1, want_square;
+  double sum, linear, log1p, expm1, square;
 };
 
 // One group's jackknife sums over the genes of a block.

@@ -28,7 +28,6 @@ ValueFacts first_look(const GatherJob& job, std::size_t s, const Team& team) {
   const std::int64_t n_rows = side.rows.n_rows, n_tasks = (n_rows + kRowBlock - 1) / kRowBlock;
   std::vector<FirstLook> looks(static_cast<std::size_t>(n_tasks));
   const auto look_at_values = VCM_SELECT_ISA(look_at_values);
-  const bool divides = job.key != Key::raw;
   for_each_task(
       team, n_tasks, side.rows.data.size(), [&](std::int64_t task, int, const std::atomic<bool>& stop) {
         FirstLook& look = looks[static_cast<std::size_t>(task)];
@@ -42,19 +41,17 @@ ValueFacts first_look(const GatherJob& job, std::size_t s, const Team& team) {
                        });
           const double total = side.totals[row];
           const bool total_good =
-              std::isfinite(total) && total >= 0 && (total > 0 || job.key != Key::ratio || !facts.nonzero);
-          if (divides && !total_good && look.bad_total_row < 0) look.bad_total_row = row;
-          if ((!facts.finite || (facts.negative && job.key == Key::lognorm32)) && look.bad_value_row < 0)
-            look.bad_value_row = row;
+              job.key != Key::ratio || (std::isfinite(total) && total >= 0 && (total > 0 || !facts.nonzero));
+          if (!total_good && look.bad_total_row < 0) look.bad_total_row = row;
+          if (!facts.finite && look.bad_value_row < 0) look.bad_value_row = row;
           look.facts.narrow &= facts.narrow;
         }
       });
   ValueFacts facts;
   for (const FirstLook& look : looks) {
     facts.narrow &= look.facts.narrow;
-    require(look.bad_value_row < 0, where(s, look.bad_value_row) + " holds a value that is not finite" +
-                                        (job.key == Key::lognorm32 ? " or is negative" : "") +
-                                        "; clean the matrix first");
+    require(look.bad_value_row < 0,
+            where(s, look.bad_value_row) + " holds a value that is not finite; clean the matrix first");
     require(look.bad_total_row < 0,
             where(s, look.bad_total_row) +
                 " has a total that is negative, not finite, or 0 although values are stored");
@@ -66,7 +63,6 @@ Record record_for(const GatherJob& job, const GatherSide& side, const SidePlan& 
                   const ValueFacts& facts) {
   std::int64_t largest = 0;
   for (std::int64_t g = 0; g < side.n_groups; ++g) largest = std::max(largest, plan.cells(g));
-  if (job.key == Key::lognorm32) return Record::f32;
   if (facts.narrow && largest <= 65535) return Record::u16;
   const Type type = side.rows.data.type;
   const bool exact_in_f32 =
@@ -149,7 +145,6 @@ SidePlan plan_side(const GatherJob& job, std::size_t s, const Team& team) {
 
   plan.totals.resize(n_cells);
   plan.units.resize(n_cells);
-  if (job.key == Key::lognorm32) plan.divisors.resize(n_cells);
   plan.group_fragments.assign(n_groups + 1, 0);
   plan.fragments.reserve(n_cells);
   const std::int64_t longest = std::int64_t{1} << 31;  // fragment lengths are 32 bits
@@ -160,10 +155,6 @@ SidePlan plan_side(const GatherJob& job, std::size_t s, const Team& team) {
       const double total = side.totals[row];
       plan.totals[cell] = total;
       plan.units[cell] = total > 0 ? total / job.scale : 1.0;
-      if (job.key == Key::lognorm32) {
-        const float divisor = static_cast<float>(total) / static_cast<float>(job.scale);
-        plan.divisors[cell] = total > 0 ? divisor : 1.0f;
-      }
       const auto number = static_cast<std::uint32_t>(c - plan.group_cells[g]);
       for_each_run(side.rows, side.rows.indptr[row], side.rows.indptr[row + 1],
                    [&](const std::uint8_t* columns, const std::uint8_t* values, std::int64_t length) {

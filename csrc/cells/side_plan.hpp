@@ -13,7 +13,6 @@ struct SidePlan {
   std::vector<std::int64_t> group_fragments;  // [n_groups + 1]
   std::vector<std::int64_t> group_cells;      // [n_groups + 1]: where a group starts in per-cell tables
   std::vector<double> totals, units;          // per cell of each group: l, and l / scale
-  std::vector<float> divisors;                // lognorm32 only
   std::vector<double> shares, log_rest, rests, moments;
   std::vector<std::uint32_t> heavy;
   std::vector<JackknifeGroup> jackknife;

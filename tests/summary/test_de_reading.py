@@ -13,11 +13,11 @@ from vcmetrics import _errors
 from vcmetrics.summary.de_reading import (
     adjust,
     apply_reading_rules,
-    benjamini_hochberg,
     check_targets,
     read_de_table,
 )
 from vcmetrics.summary.de_table import DETable
+from vcmetrics.summary.differential_expression import benjamini_hochberg
 
 COLUMNS = {
     "target": ["B", "B", "A", "A", "A"],
@@ -127,9 +127,9 @@ def test_targets_must_agree() -> None:
 
 
 def test_adjusted_p_values() -> None:
-    p = np.array([0.04, np.nan, 0.01, 0.03, 0.5])
-    np.testing.assert_allclose(benjamini_hochberg(p), [0.16 / 3, np.nan, 0.04, 0.16 / 3, 0.5])
-    np.testing.assert_array_equal(benjamini_hochberg(np.array([np.nan])), [np.nan])
+    p = np.array([[0.04, np.nan, 0.01, 0.03, 0.5]])
+    np.testing.assert_allclose(benjamini_hochberg(p, "per_pert"), [[0.16 / 3, np.nan, 0.04, 0.16 / 3, 0.5]])
+    np.testing.assert_array_equal(benjamini_hochberg(np.array([[np.nan]]), "global"), [[np.nan]])
     table = read_de_table(COLUMNS)
     np.testing.assert_allclose(adjust(table).p_adj, [[1.0, 0.003, 0.75], [0.02, 0.2, np.nan]])
     np.testing.assert_allclose(adjust(table, "global").p_adj, [[1.0, 0.005, 0.625], [0.025, 1 / 3, np.nan]])

@@ -57,7 +57,7 @@ def test_nothing_is_left_when_writing_fails(counts, tmp_path, monkeypatch, side_
     def full(*_args, **_kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "savez", full)
+    monkeypatch.setattr(np.lib.format, "write_array", full)
     with pytest.raises(OSError, match="No space left"):
         s.save(tmp_path / "s.npz")
     assert os.listdir(tmp_path) == []

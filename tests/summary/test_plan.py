@@ -17,6 +17,14 @@ def test_groups_are_numbered_by_code_point():
     assert g.perturbations == ("B", "b")
 
 
+def test_groups_without_the_control_keep_their_order():
+    g = groups(["b", "c", "x", "b", "a"]).without_control()
+    assert g.labels == ("a", "b", "x")
+    assert g.codes.tolist() == [1, -1, 2, 1, 0]
+    assert g.control_code == -1
+    assert g.without_control() is g
+
+
 def test_a_missing_label_is_called_nan_and_unused_cells_have_no_group():
     g = group_cells(np.array(["a", None, "c"], object), "c", np.array([True, True, False]))
     assert g.labels == ("a", "nan")

@@ -158,6 +158,8 @@ def summarize_pair(
     how: dict[str, Any] = {"n_threads": n_threads, "progress": progress}
     cached = isinstance(real, GroupSummary)
     real_control = real.control_side if isinstance(real, GroupSummary) else real.side
+    if shared_control:  # nothing reads the prediction's own control, so the pass leaves it alone
+        pred = replace(pred, side=replace(pred.side, groups=pred.side.groups.without_control()))
     names = {r.name: r for r in recipes[1].all()}
     real_names = {} if cached or recipes[0] is None else {r.name: r for r in recipes[0].all()}
 

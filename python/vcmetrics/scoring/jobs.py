@@ -20,7 +20,7 @@ from vcmetrics.scoring.evaluate import SideInput
 from vcmetrics.scoring.inputs import Scan, effective_type
 from vcmetrics.scoring.settings import Settings
 from vcmetrics.sources.genes import align_genes, some
-from vcmetrics.summary.group_summary import GroupSummary, Side, digest
+from vcmetrics.summary.group_summary import FORMAT, GroupSummary, Side, digest
 from vcmetrics.summary.plan import Groups, check_labels, group_cells
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ def cache_file(
         return None
     Path(cache).mkdir(parents=True, exist_ok=True)
     labelled = (groups.labels, groups.control, groups.codes.tobytes(), tuple(order))
-    key = digest(real.fingerprint(), *labelled, settings.describe())
+    key = digest(FORMAT, real.fingerprint(), *labelled, settings.describe())
     return Path(cache) / f"reference-{key}.npz"
 
 

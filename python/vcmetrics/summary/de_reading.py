@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from vcmetrics._errors import DataError
 from vcmetrics.summary.de_table import DETable
+from vcmetrics.summary.differential_expression import benjamini_hochberg
 
 # our column -> spellings, the first found is taken
 _COLUMNS = {
@@ -245,30 +246,9 @@ def check_targets(real: DETable, pred: DETable, perturbations: Sequence[str] | N
         raise DataError(msg)
 
 
-def benjamini_hochberg(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Adjusted p-values of one family; NaN stays NaN and is not counted.
-
-    Examples
-    --------
-    >>> benjamini_hochberg(np.array([0.01, 0.04, 0.03])).round(3)
-    array([0.03, 0.04, 0.04])
-    """
-    known = np.flatnonzero(~np.isnan(p))
-    order = known[np.argsort(p[known], kind="stable")]
-    raised = p[order] * (order.size / np.arange(1, order.size + 1))
-    out = np.full(p.shape, np.nan)
-    out[order] = np.clip(np.minimum.accumulate(raised[::-1])[::-1], 0.0, 1.0)
-    return out
-
-
 def adjust(table: DETable, scope: Literal["per_pert", "global"] = "per_pert") -> DETable:
     """The table with ``p_adj`` made anew from ``p_value``: per target, or over all rows at once."""
-    p = table.p_value if table.present is None else np.where(table.present, table.p_value, np.nan)
-    if scope == "global":
-        adjusted = benjamini_hochberg(p.ravel()).reshape(p.shape)
-    elif scope == "per_pert":
-        adjusted = np.stack([benjamini_hochberg(row) for row in p]) if len(p) else p.copy()
-    else:
+    if scope not in ("per_pert", "global"):
         msg = f"scope {scope!r} is not one of per_pert, global"
         raise ValueError(msg)
-    return replace(table, p_adj=adjusted)
+    return replace(table, p_adj=benjamini_hochberg(table.p_value, scope, table.present))

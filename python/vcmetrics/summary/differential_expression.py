@@ -56,8 +56,18 @@ def log2_fold_change(target: Array, control: Array, test: RankTest) -> NDArray[n
     return np.asarray(out)
 
 
-def benjamini_hochberg(p: Array, scope: str, present: Array | None, n_threads: int | None) -> NDArray[np.float64]:
-    """Adjusted p-values, per row (``"per_pert"``) or over all rows at once (``"global"``)."""
+def benjamini_hochberg(
+    p: Array, scope: str, present: Array | None = None, n_threads: int | None = None
+) -> NDArray[np.float64]:
+    """Adjusted p-values, each row a family (``"per_pert"``) or all rows one (``"global"``).
+
+    NaN stays NaN and is not counted, nor is what ``present`` leaves out.
+
+    Examples
+    --------
+    >>> benjamini_hochberg(np.array([[0.01, 0.04, 0.03]]), "per_pert").round(3)
+    array([[0.03, 0.04, 0.04]])
+    """
     from vcmetrics import _core
 
     masked = p if present is None else np.where(present, p, np.nan)

@@ -8,7 +8,6 @@ not), and the control cells themselves, against which another data set can be ra
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from vcmetrics._errors import DataError
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.sources.rows import ChunkedArray, Rows
+from vcmetrics.summary.archive import map_archive, write_archive
 from vcmetrics.summary.plan import Groups
 from vcmetrics.summary.single_precision import exponentiated, log_normalised, per_million
 
@@ -30,7 +30,7 @@ Progress = Callable[[int, int], None]
 SINGLE_PRECISION = {"lognorm32": log_normalised, "cpm32": per_million}  # keys whose values NumPy makes first
 ADDITIVE = ("sum", "linear", "log1p", "expm1", "expm1_32", "square", "nonzero")
 DERIVED = ("u2", "tie", "jackknife")
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ class GroupSummary:
                 "control/data": rows.data.buffer.view(rows.data.dtype),
                 "control/totals": self.control_side.totals,
             }
-        head = {
+        head: dict[str, Any] = {
             "format": FORMAT,
             "name": self.name,
             "labels": self.labels,
@@ -219,19 +219,18 @@ class GroupSummary:
             "fingerprint": self.fingerprint,
             "facts": dict(self.facts),
         }
-        arrays["head"] = np.frombuffer(json.dumps(head).encode(), np.uint8)
         path = Path(path)
         partial = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
             with open(partial, "wb") as file:
-                np.savez(file, allow_pickle=False, **arrays)
+                write_archive(file, arrays, head)
             os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> GroupSummary:
-        """Read what :meth:`save` wrote.
+        """Open what :meth:`save` wrote; the tables stay in the mapped file and are read-only.
 
         Raises
         ------
@@ -239,10 +238,7 @@ class GroupSummary:
             If the file is not such a summary, damaged, or of another format.
         """
         try:
-            # opened here: on a damaged file np.load would leave its own handle open
-            with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
-                arrays = {k: file[k] for k in file.files}
-            head = json.loads(arrays.pop("head").tobytes())
+            arrays, head = map_archive(path)
         except FileNotFoundError:
             msg = f"{path}: no such file"
             raise DataError(msg) from None

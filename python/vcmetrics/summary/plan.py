@@ -36,6 +36,17 @@ class Groups:
         """All labels but the control."""
         return tuple(x for x in self.labels if x != self.control)
 
+    def without_control(self) -> Groups:
+        """The perturbed cells alone; the control's are not used. ``self`` where there are none."""
+        code = self.control_code
+        if code < 0:
+            return self
+        # labels are sorted, so those behind the control move up by one
+        moved = np.arange(-1, len(self.labels), dtype=np.int32)
+        moved[code + 1] = -1
+        moved[code + 2 :] -= 1
+        return Groups(self.perturbations, moved[self.codes + 1], self.control)
+
     def select(self, wanted: Sequence[str]) -> NDArray[np.int64]:
         """Group numbers of ``wanted``, in that order."""
         where = {label: k for k, label in enumerate(self.labels)}
