@@ -60,9 +60,9 @@ static inline double expm1_of(double x) {
   return (half * e + (half - 0.5)) * 2.0;
 }
 
-// x[n] = exp(x[n]) to about one ulp for N numbers x <= 0, denormal results included; V is double or a vector
-// of doubles, U the integers of its size. x = k ln 2 + r as above. Step by step for all N: one exp after the
-// other is a chain of some 70 cycles, of which a CPU overlaps too few.
+// x[n] = exp(x[n]) to about one ulp for N numbers below 709, denormal results included; V is double or a
+// vector of doubles, U the integers of its size. x = k ln 2 + r as above. Step by step for all N: one exp
+// after the other is a chain of some 70 cycles, of which a CPU overlaps too few.
 template <class V, class U, int N>
 static inline void exp_down(V* x) {
   constexpr double kLn2High = 6.93147180369123816490e-01, kLn2Low = 1.90821492927058770002e-10;
@@ -99,7 +99,11 @@ static inline void exp_down(V* x) {
     x[n] = p[n] * __builtin_bit_cast(V, (__builtin_bit_cast(U, shifted[n]) + 1023) << 52) * back[n];
 }
 
-static inline double exp_of(double x) { return exp_of<double, std::uint64_t>(x); }
+// exp(x) for one number below 709.
+static inline double exp_of(double x) {
+  exp_down<double, std::uint64_t, 1>(&x);
+  return x;
+}
 
 // log(x) to about one ulp for normal x > 0; -inf at 0, NaN below. Same reduction as log1p_of.
 static inline double log_of(double x) {
