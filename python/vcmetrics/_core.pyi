@@ -6,7 +6,11 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['bh', 'block_digests', 'canonical_rows', 'count_dense', 'count_rows', 'dense_to_rows', 'fill_dense', 'fill_rows', 'gather', 'group_moments', 'isa', 'isa_available', 'kendall_tau', 'mean_distances', 'pair_means', 'pair_row_sums', 'pairwise_sums', 'scan_rows', 'sinkhorn_costs', 'sorted_column_means', 'transpose_rows', 'two_sided_p', 'weighted_pair_sums']
+__all__: list[str] = ['add_co_moments', 'bh', 'block_digests', 'canonical_rows', 'column_ranks', 'count_dense', 'count_rows', 'dense_to_rows', 'fill_dense', 'fill_rows', 'gather', 'group_moments', 'isa', 'isa_available', 'kendall_tau', 'mean_distances', 'pair_means', 'pair_row_sums', 'pairwise_sums', 'panel_sums', 'rank_moments', 'row_squares', 'scan_rows', 'sinkhorn_costs', 'sorted_column_means', 'transpose_rows', 'two_sided_p', 'weighted_pair_sums']
+def add_co_moments(state: numpy.typing.NDArray[numpy.float64], x: typing.Any, rows_x: typing.Any, y: typing.Any, rows_y: typing.Any, weights: typing.Any = None, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> None:
+    """
+    Adds pairs of rows to the state [count, weight, mean x, mean y, xx, yy, xy][columns]; pairs of which a value is not finite are passed over.
+    """
 def bh(p: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
     """
     Benjamini-Hochberg adjusted p-values, each row a family; NaN stays NaN and is not counted.
@@ -18,6 +22,10 @@ def block_digests(bytes: typing.Any, n_threads: typing.SupportsInt | typing.Supp
 def canonical_rows(rows: tuple, n_threads: typing.SupportsInt | typing.SupportsIndex, gene_map: typing.Any, n_cols_new: typing.SupportsInt | typing.SupportsIndex) -> tuple:
     """
     Compact copy (indptr, indices, data): columns ascend, duplicates summed, zeros dropped.
+    """
+def column_ranks(x: typing.Any, rows_x: typing.Any, y: typing.Any, rows_y: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> tuple:
+    """
+    Average ranks 1 … n of both tables among the pairs of finite values, column by column; else NaN.
     """
 def count_dense(matrix: numpy.ndarray, n_threads: typing.SupportsInt | typing.SupportsIndex) -> tuple:
     """
@@ -74,6 +82,18 @@ def pair_row_sums(x: typing.Any, y: typing.Any, term: str, gamma: typing.Support
 def pairwise_sums(x: typing.Any, y: typing.Any, term: str, left_out: typing.Any = None, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
     """
     Sums over columns of |x - y|, (x - y)**2 or x * y for all pairs of rows, float64; row i of x leaves column left_out[i] out.
+    """
+def panel_sums(x: typing.Any, y: typing.Any, term: str, out: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> None:
+    """
+    Sums over columns of |x - y|, (x - y)**2 or x * y for all pairs of rows into `out`, in float64; x and y are both float32 or both float64.
+    """
+def rank_moments(x: typing.Any, rows_x: typing.Any, y: typing.Any, rows_y: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    Pairs used and centred moments xx, yy, xy of average ranks, [4][columns].
+    """
+def row_squares(x: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    Sum of squares of every row, float64, to the bit what panel_sums gives a row's product with itself.
     """
 def scan_rows(rows: tuple, n_threads: typing.SupportsInt | typing.SupportsIndex) -> dict:
     """

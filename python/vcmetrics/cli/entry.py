@@ -21,6 +21,8 @@ GOOD, DATA_AT_FAULT, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 COMMANDS = {
     "score": "Score a prediction against real data.",
     "de": "Differential expression of every perturbation against the control.",
+    "distance": "Distances between groups of cells, tests against a reference, heat maps.",
+    "discriminate": "Rank each perturbation's own profile among all, seen from its prediction.",
     "baseline": "Write the generic mean-response baseline of a real data set.",
     "demo": "Score three stand-ins for a model on real data that ship with the package.",
     "info": "Show presets, metrics and what this installation can use.",

@@ -115,12 +115,14 @@ class MemoryAnnData:
             return HDF5Array(node, None, self.name)
         return ZarrArray(node, self.name)
 
-    def obsm(self, key: str) -> NDArray[np.float64]:
-        """One embedding, cells × dimensions."""
+    def obsm(self, key: str, *, as_stored: bool = False) -> NDArray[Any]:
+        """One embedding, cells × dimensions: float64, or float32 where it is stored so and ``as_stored``."""
         values = self._adata.obsm[key]
         if hasattr(values, "toarray"):
             values = values.toarray()
-        out = np.asarray(values, np.float64)
+        out = np.asarray(values)
+        if not (as_stored and out.dtype == np.float32):
+            out = out.astype(np.float64, copy=False)
         return out.reshape(out.shape[0], -1)
 
     def identity(self) -> str | None:
