@@ -12,7 +12,7 @@ from vcmetrics._errors import DataError, DeviceError, VcmetricsWarning
 from vcmetrics._version import __version__
 
 if TYPE_CHECKING:
-    from vcmetrics import datasets
+    from vcmetrics import arrays, datasets
     from vcmetrics.backend.config import show_config
     from vcmetrics.metrics.registry import list_metrics
     from vcmetrics.presets.preset import list_presets
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _LAZY: dict[str, tuple[str, bool]] = {
     "GroupSummary": ("vcmetrics.summary.group_summary", True),
     "ScoreResult": ("vcmetrics.results.score_result", True),
+    "arrays": ("vcmetrics.arrays", False),
     "datasets": ("vcmetrics.datasets", False),
     "differential_expression": ("vcmetrics.summary.summarize", True),
     "list_metrics": ("vcmetrics.metrics.registry", True),
@@ -42,6 +43,7 @@ __all__ = [
     "ScoreResult",
     "VcmetricsWarning",
     "__version__",
+    "arrays",
     "datasets",
     "differential_expression",
     "list_metrics",
