@@ -14,6 +14,7 @@ from vcmetrics._version import __version__
 if TYPE_CHECKING:
     from vcmetrics import arrays, datasets
     from vcmetrics.backend.config import show_config
+    from vcmetrics.metrics.gene_correlation import gene_correlation
     from vcmetrics.metrics.registry import list_metrics
     from vcmetrics.presets.preset import list_presets
     from vcmetrics.results.score_result import ScoreResult
@@ -28,6 +29,7 @@ _LAZY: dict[str, tuple[str, bool]] = {
     "arrays": ("vcmetrics.arrays", False),
     "datasets": ("vcmetrics.datasets", False),
     "differential_expression": ("vcmetrics.summary.summarize", True),
+    "gene_correlation": ("vcmetrics.metrics.gene_correlation", True),
     "list_metrics": ("vcmetrics.metrics.registry", True),
     "list_presets": ("vcmetrics.presets.preset", True),
     "pseudobulk": ("vcmetrics.summary.summarize", True),
@@ -46,6 +48,7 @@ __all__ = [
     "arrays",
     "datasets",
     "differential_expression",
+    "gene_correlation",
     "list_metrics",
     "list_presets",
     "pseudobulk",

@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['add_co_moments', 'bh', 'block_digests', 'canonical_rows', 'column_ranks', 'count_dense', 'count_rows', 'dense_to_rows', 'fill_dense', 'fill_rows', 'gather', 'isa', 'isa_available', 'mean_distances', 'mean_distances_dense', 'pairwise_sums', 'rank_moments', 'scan_rows', 'transpose_rows', 'two_sided_p']
+__all__: list[str] = ['add_co_moments', 'bh', 'block_digests', 'canonical_rows', 'column_ranks', 'count_dense', 'count_rows', 'dense_to_rows', 'fill_dense', 'fill_rows', 'gather', 'isa', 'isa_available', 'mean_distances', 'mean_distances_dense', 'pairwise_sums', 'rank_moments', 'resampled_rank_correlations', 'scan_rows', 'transpose_rows', 'two_sided_p']
 def add_co_moments(state: numpy.typing.NDArray[numpy.float64], x: typing.Any, rows_x: typing.Any, y: typing.Any, rows_y: typing.Any, weights: typing.Any = None, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> None:
     """
     Adds pairs of rows to the state [count, weight, mean x, mean y, xx, yy, xy][columns]; pairs of which a value is not finite are passed over.
@@ -74,6 +74,10 @@ def pairwise_sums(x: typing.Any, y: typing.Any, term: str, left_out: typing.Any 
 def rank_moments(x: typing.Any, rows_x: typing.Any, y: typing.Any, rows_y: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
     """
     Pairs used and centred moments xx, yy, xy of average ranks, [4][columns].
+    """
+def resampled_rank_correlations(x: typing.Any, y: typing.Any, counts: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    Spearman correlation of every column in every resample, ranked anew; row r counts counts[b][r] times.
     """
 def scan_rows(rows: tuple, n_threads: typing.SupportsInt | typing.SupportsIndex) -> dict:
     """
