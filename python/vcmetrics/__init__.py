@@ -14,6 +14,7 @@ from vcmetrics._version import __version__
 if TYPE_CHECKING:
     from vcmetrics import arrays, datasets
     from vcmetrics.backend.config import show_config
+    from vcmetrics.metrics.effect_correlation import effect_correlation
     from vcmetrics.metrics.gene_correlation import gene_correlation
     from vcmetrics.metrics.registry import list_metrics
     from vcmetrics.presets.preset import list_presets
@@ -29,6 +30,7 @@ _LAZY: dict[str, tuple[str, bool]] = {
     "arrays": ("vcmetrics.arrays", False),
     "datasets": ("vcmetrics.datasets", False),
     "differential_expression": ("vcmetrics.summary.summarize", True),
+    "effect_correlation": ("vcmetrics.metrics.effect_correlation", True),
     "gene_correlation": ("vcmetrics.metrics.gene_correlation", True),
     "list_metrics": ("vcmetrics.metrics.registry", True),
     "list_presets": ("vcmetrics.presets.preset", True),
@@ -48,6 +50,7 @@ __all__ = [
     "arrays",
     "datasets",
     "differential_expression",
+    "effect_correlation",
     "gene_correlation",
     "list_metrics",
     "list_presets",

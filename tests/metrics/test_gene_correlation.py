@@ -82,7 +82,7 @@ def test_order_arrays_and_threads_do_not_matter() -> None:
     pd.testing.assert_frame_equal(got.loc[GENES], want, rtol=1e-15)
     real = real.loc[pred.index]
     arrays = vcm.gene_correlation(
-        pred.to_numpy(), real.to_numpy(), control="ctrl", labels=list(pred.index), genes=GENES
+        pred.to_numpy(), real.to_numpy(), control="ctrl", labels=list(pred.index), var_names=GENES
     )
     pd.testing.assert_frame_equal(arrays, want)
 

@@ -47,7 +47,7 @@ def gene_correlation(
     seed: int = 0,
     layer: str | None = None,
     labels: Sequence[str] | None = None,
-    genes: Sequence[str] | None = None,
+    var_names: Sequence[str] | None = None,
     device: str = "auto",
     n_threads: int | None = None,
 ) -> pd.DataFrame:
@@ -60,7 +60,7 @@ def gene_correlation(
     ----------
     pred, real
         AnnData or paths of cells (n_obs × n_vars); or tables of profiles, one a perturbation: DataFrames (index labels,
-        columns genes), or arrays with ``labels`` and ``genes``. Both sides hold the same perturbations and genes,
+        columns genes), or arrays with ``labels`` and ``var_names``. Both sides hold the same perturbations and genes,
         in any order.
     pert_col, control
         Column of ``obs`` with the labels, and that of the control cells, which are no row of their own.
@@ -90,7 +90,7 @@ def gene_correlation(
         Genes whose mean observed profile or observed variance (n - 1) over rows is below are not ``included``.
     ci, n_resamples, seed
         Confidence level of the intervals of the summary; bootstrap over perturbations, percentiles. None: no intervals.
-    labels, genes
+    labels, var_names
         Of arrays; both sides in this order.
     device, n_threads
         ``"auto"`` or ``"cpu"``; threads (None: all that this process may use). Results do not depend on them.
@@ -168,7 +168,7 @@ def gene_correlation(
         "target_sum": target_sum,
         "layer": layer,
         "labels": labels,
-        "genes": genes,
+        "var_names": var_names,
         "n_threads": resolve_threads(n_threads),
     }
     observed = read_profiles(real, name="real", **how)

@@ -36,8 +36,8 @@ class ProfileRows:
     """One side: a profile a row, the control apart.
 
     ``table`` is (n_rows, n_genes); ``strata`` names the study, batch or cell type of each row where rows were split.
-    ``control`` is the profile of all control cells, ``strata_control`` that of each stratum's. With batches,
-    ``batch_control`` is (n_batches, n_genes), NaN where a batch has none, and ``batch_cells`` (n_rows, n_batches).
+    ``control`` is the profile of all control cells, ``strata_control`` that of each stratum's. With batches (of each
+    stratum), ``batch_control`` is (n_batches, n_genes), NaN where there is none; ``batch_cells`` (n_rows, n_batches).
     """
 
     name: str
@@ -69,7 +69,7 @@ def read_profiles(
     target_sum: float = 5e4,
     layer: str | None = None,
     labels: Sequence[str] | None = None,
-    genes: Sequence[str] | None = None,
+    var_names: Sequence[str] | None = None,
     n_threads: int | None = None,
 ) -> ProfileRows:
     """Profiles of one side, from cells or from a table of profiles.
@@ -78,7 +78,7 @@ def read_profiles(
     ----------
     data
         AnnData or path (cells are averaged); or a table of profiles: a DataFrame (index labels, columns genes), or an
-        array with ``labels`` and ``genes``.
+        array with ``labels`` and ``var_names``.
     name
         What messages call this side.
     pert_col, control
@@ -88,7 +88,7 @@ def read_profiles(
         ``within`` is one stratum a row.
     space, target_sum, layer
         See :func:`vcmetrics.pseudobulk`; a table is taken as it is.
-    labels, genes
+    labels, var_names
         Of an array.
     n_threads
         Threads.
@@ -99,7 +99,7 @@ def read_profiles(
         If columns are missing, values do not suit the space, a row comes twice or nothing is left beside the control.
     """
     if isinstance(data, np.ndarray) or (hasattr(data, "to_numpy") and hasattr(data, "columns")):
-        found = read_table(data, name, control, within, labels, genes)
+        found = read_table(data, name, control, within, labels, var_names)
     else:
         if pert_col is None:
             msg = f"{name} holds cells; pass pert_col= with the column of obs that names their perturbations"
@@ -120,7 +120,7 @@ def read_table(
     control: str | None,
     within: Any,
     labels: Sequence[str] | None,
-    genes: Sequence[str] | None,
+    var_names: Sequence[str] | None,
 ) -> ProfileRows:
     """Profiles that were made elsewhere."""
     if isinstance(data, np.ndarray):
@@ -130,12 +130,12 @@ def read_table(
         table = np.asarray(data, np.float64)
     else:
         labels = [str(x) for x in data.index]
-        genes = [str(x) for x in data.columns]
+        var_names = [str(x) for x in data.columns]
         table = np.asarray(data.to_numpy(), np.float64)
     if table.ndim != 2 or len(labels) != table.shape[0]:
         msg = f"{name}: {len(labels)} labels for a table of shape {table.shape}; pass one a row"
         raise DataError(msg)
-    columns = np.array([str(g) for g in (range(table.shape[1]) if genes is None else genes)], dtype=str)
+    columns = np.array([str(g) for g in (range(table.shape[1]) if var_names is None else var_names)], dtype=str)
     if columns.size != table.shape[1]:
         msg = f"{name}: {columns.size} genes for {table.shape[1]} columns"
         raise DataError(msg)
@@ -227,12 +227,12 @@ def read_cells(
 
     rows: dict[tuple[str, str], list[int]] = {}
     controls: dict[str, list[int]] = {}
-    in_batch: dict[str, list[int]] = {}
-    names = sorted({b for _, _, b in parts})
+    in_batch: dict[tuple[str, str], list[int]] = {}
+    names = sorted({(stratum, batch) for stratum, _, batch in parts})
     for k, (stratum, label, batch) in enumerate(parts):
         if label == control:
             controls.setdefault(stratum, []).append(k)
-            in_batch.setdefault(batch, []).append(k)
+            in_batch.setdefault((stratum, batch), []).append(k)
         else:
             rows.setdefault((stratum, label), []).append(k)
     keys = sorted(rows)
@@ -241,13 +241,14 @@ def read_cells(
     batch_control = batch_cells = None
     if batch_col is not None:
         batch_control = np.full((len(names), genes.size), np.nan)
-        for b, batch in enumerate(names):
-            if batch in in_batch:
-                batch_control[b] = together([in_batch[batch]])[0][0]
+        for b, place in enumerate(names):
+            if place in in_batch:
+                batch_control[b] = together([in_batch[place]])[0][0]
+        at = {place: b for b, place in enumerate(names)}
         batch_cells = np.zeros((len(keys), len(names)), np.int64)
         for r, row in enumerate(keys):
             for k in rows[row]:
-                batch_cells[r, names.index(parts[k][2])] += n[k]
+                batch_cells[r, at[row[0], parts[k][2]]] += n[k]
     return ProfileRows(
         name=title,
         genes=genes,
