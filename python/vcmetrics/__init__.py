@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vcmetrics.metrics.registry import list_metrics
     from vcmetrics.presets.preset import list_presets
     from vcmetrics.results.score_result import ScoreResult
+    from vcmetrics.scoring.interval import compare_scores
     from vcmetrics.scoring.score import score
     from vcmetrics.summary.group_summary import GroupSummary
     from vcmetrics.summary.summarize import differential_expression, pseudobulk, summarize
@@ -28,6 +29,7 @@ _LAZY: dict[str, tuple[str, bool]] = {
     "GroupSummary": ("vcmetrics.summary.group_summary", True),
     "ScoreResult": ("vcmetrics.results.score_result", True),
     "arrays": ("vcmetrics.arrays", False),
+    "compare_scores": ("vcmetrics.scoring.interval", True),
     "datasets": ("vcmetrics.datasets", False),
     "differential_expression": ("vcmetrics.summary.summarize", True),
     "effect_correlation": ("vcmetrics.metrics.effect_correlation", True),
@@ -48,6 +50,7 @@ __all__ = [
     "VcmetricsWarning",
     "__version__",
     "arrays",
+    "compare_scores",
     "datasets",
     "differential_expression",
     "effect_correlation",

@@ -29,6 +29,13 @@ def shown(value: float | None) -> str:
     return f"{value:.3e}"
 
 
+def shown_interval(ends: tuple[float, float] | None) -> str:
+    """Both ends; a dash where there are none."""
+    if ends is None or any(math.isnan(e) for e in ends):
+        return "–"
+    return f"{shown(ends[0])} … {shown(ends[1])}"
+
+
 def seconds(value: float) -> str:
     """A duration, to the digit that matters."""
     return f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
@@ -54,23 +61,33 @@ def print_score(result: ScoreResult, console: Console) -> None:
     from rich.table import Table
 
     scaled, baseline, replicate = result.scaled_values, result.baseline_values, result.replicate_values
+    found = result.intervals
+    level = "" if found is None else f"{100 * found.resampling.ci:g} % interval"
     narrow = console.width < WIDE
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0) if narrow else (0, 2, 0, 0))
     table.add_column("metric", no_wrap=True)
     table.add_column("", width=1)
     table.add_column("value", justify="right")
+    if found is not None:
+        table.add_column(level, justify="right", no_wrap=True)
     if baseline or scaled:
         table.add_column("baseline", justify="right")
         table.add_column("replicate", justify="right")
         table.add_column("scaled", justify="right")
+        if found is not None:
+            table.add_column(level, justify="right", no_wrap=True)
     table.add_column("n used", justify="right")
     table.add_column("undef", justify="right")
     for metric, value in result.aggregate_values.items():
         used, undefined = counts(result, metric)
         arrow = {"higher": "↑", "lower": "↓"}.get(str(result.directions.get(metric, "")), "")
         row = [metric.removeprefix(PREFIX) if narrow else metric, arrow, shown(value)]
+        if found is not None:
+            row.append(shown_interval(found.aggregate.get(metric)))
         if baseline or scaled:
             row += [shown(values.get(metric)) for values in (baseline, replicate, scaled)]
+            if found is not None:
+                row.append(shown_interval(found.scaled.get(metric)))
         row += ["–" if used is None else str(used), "–" if undefined is None else str(undefined)]
         table.add_row(*row)
     console.print(table)
@@ -88,7 +105,10 @@ def print_score(result: ScoreResult, console: Console) -> None:
         )
     if scaled:
         overall = "undefined" if math.isnan(result.overall) else f"{result.overall:.4f}"
-        console.print(f"overall {overall}   (0 = baseline, 1 = replicate)", style="bold", highlight=False)
+        ends = "" if found is None or found.overall is None else f" [{shown_interval(found.overall)}]"
+        console.print(
+            f"overall {overall}{ends}   (0 = baseline, 1 = replicate)", style="bold", markup=False, highlight=False
+        )
     n = sum(len(c.perturbations) for c in result.contexts)
     where = f" in {len(result.contexts)} contexts" if len(result.contexts) > 1 else ""
     console.print(
