@@ -403,3 +403,29 @@ def test_inputs_stay() -> None:
     vcm.gene_correlation(pred, real, control="ctrl", method="spearman", ci=0.9, n_resamples=5)
     pd.testing.assert_frame_equal(pred, before[0])
     pd.testing.assert_frame_equal(real, before[1])
+
+
+def test_storage_does_not_matter() -> None:
+    """Dense, CSR and CSC cells, float32 and float64, one or more threads: the same numbers."""
+    real, pred = make_cells(0), make_cells(1)
+    how = {"pert_col": "pert", "control": "ctrl", "within": "batch", "method": "spearman"}
+    want = vcm.gene_correlation(pred, real, **how)
+    for convert in (lambda x: x.toarray(), lambda x: x.tocsc(), lambda x: x.astype(np.float64)):
+        sides = [pred.copy(), real.copy()]
+        for side in sides:
+            side.X = convert(side.X)
+        pd.testing.assert_frame_equal(vcm.gene_correlation(*sides, n_threads=2, **how), want, check_exact=True)
+
+
+def test_a_reference_without_the_row_would_leak() -> None:
+    """Why means include all rows here: less leave-one-out means, a constant prediction follows the truth."""
+    from vcmetrics.summary.effect_reference import effect_reference
+
+    _, real = tables()
+    y = real.drop("ctrl").to_numpy()
+    base = effect_reference("perturbed_mean", y)
+    leaked = slow.column_correlation(np.zeros_like(y) - base, y - base)
+    np.testing.assert_allclose(leaked, 1, rtol=1e-9)
+    constant = pd.DataFrame(np.zeros_like(y), real.drop("ctrl").index, GENES)
+    table = vcm.gene_correlation(constant, real.drop("ctrl"), reference="perturbed_mean")
+    assert table["pearson"].isna().all()
