@@ -12,6 +12,7 @@
 #include "core/error.hpp"
 #include "tiles/mean_distance.hpp"
 #include "tiles/pair_means.hpp"
+#include "tiles/weighted_sums.hpp"
 
 namespace vcm {
 namespace {
@@ -113,6 +114,73 @@ Means pair_means_of_array(const py::object& cells, const py::object& codes, std:
   });
 }
 
+double gamma_of(CellTerm term, const std::optional<double>& gamma) {
+  require((term == CellTerm::rbf) == gamma.has_value(), "gamma is for term 'rbf', which needs one");
+  if (gamma.has_value()) require_gamma(*gamma);
+  return gamma.value_or(0.0);
+}
+
+// y, or an empty view for None.
+template <class T>
+MatrixView<T> other_side(const py::object& y, const MatrixView<T>& x) {
+  if (y.is_none()) return {};
+  const auto view = matrix_view<T>(y, "y");
+  require(view.cols == x.cols,
+          "y has " + text(view.cols) + " columns; expected " + text(x.cols) + ", as many as x");
+  return view;
+}
+
+MatrixView<double> weights_of(const py::object& weights, const char* name, std::int64_t rows) {
+  const auto view = matrix_view<double>(weights, name);
+  require(view.rows == rows,
+          std::string(name) + " has " + text(view.rows) + " rows; expected " + text(rows) + " (one a cell)");
+  return view;
+}
+
+Means weighted_pair_sums_of_arrays(const py::object& x, const py::object& y, const py::object& wx,
+                                   const py::object& wy, const std::string& term,
+                                   const std::optional<double>& gamma, int n_threads,
+                                   const py::object& progress) {
+  return by_dtype(x, "x", [&](auto element) {
+    WeightedSumsJob<decltype(element)> job{};
+    job.term = cell_term(term);
+    job.gamma = gamma_of(job.term, gamma);
+    job.x = matrix_view<decltype(element)>(x, "x");
+    job.y = other_side(y, job.x);
+    job.wx = weights_of(wx, "wx", job.x.rows);
+    require(y.is_none() == wy.is_none(), "y and wy go together: give both or neither");
+    if (!y.is_none()) {
+      job.wy = weights_of(wy, "wy", job.y.rows);
+      require(job.wy.cols == job.wx.cols,
+              "wy has " + text(job.wy.cols) + " columns; expected " + text(job.wx.cols) + ", as many as wx");
+    }
+    Means sums(job.wx.cols);
+    job.out = sums.mutable_data();
+    std::function<void()> report;
+    if (!progress.is_none()) report = [&] { progress(job.done.load(), job.total.load()); };
+    const Team team = team_of(n_threads, report);
+    without_gil([&] { weighted_pair_sums(job, team); });
+    if (report) report();
+    return sums;
+  });
+}
+
+Means pair_row_sums_of_arrays(const py::object& x, const py::object& y, const std::string& term,
+                              const std::optional<double>& gamma, int n_threads) {
+  return by_dtype(x, "x", [&](auto element) {
+    RowSumsJob<decltype(element)> job{};
+    job.term = cell_term(term);
+    job.gamma = gamma_of(job.term, gamma);
+    job.x = matrix_view<decltype(element)>(x, "x");
+    job.y = other_side(y, job.x);
+    Means sums(job.x.rows);
+    job.out = sums.mutable_data();
+    const Team team = team_of(n_threads);
+    without_gil([&] { pair_row_sums(job, team); });
+    return sums;
+  });
+}
+
 }  // namespace
 
 void bind_tiles(py::module_& m) {
@@ -123,6 +191,13 @@ void bind_tiles(py::module_& m) {
         py::arg("n_groups"), py::arg("pairs").noconvert(), py::arg("term"), py::arg("gammas") = py::none(),
         py::arg("estimator") = "v", py::arg("n_threads") = 1, py::arg("progress") = py::none(),
         "Mean of a term over the pairs of dense cells of two groups; one row a gamma for 'rbf'.");
+  m.def("weighted_pair_sums", &weighted_pair_sums_of_arrays, py::arg("x").noconvert(),
+        py::arg("y").noconvert(), py::arg("wx").noconvert(), py::arg("wy").noconvert(), py::arg("term"),
+        py::arg("gamma") = py::none(), py::arg("n_threads") = 1, py::arg("progress") = py::none(),
+        "Sum over i, j of wx[i, b] wy[j, b] term(x_i, y_j) for each column b; y and wy None: x with itself.");
+  m.def("pair_row_sums", &pair_row_sums_of_arrays, py::arg("x").noconvert(), py::arg("y").noconvert(),
+        py::arg("term"), py::arg("gamma") = py::none(), py::arg("n_threads") = 1,
+        "Sum over j of term(x_i, y_j) for each cell i; y None: over the cells of x, i included.");
 }
 
 }  // namespace vcm

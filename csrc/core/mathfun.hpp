@@ -60,37 +60,67 @@ static inline double expm1_of(double x) {
   return (half * e + (half - 0.5)) * 2.0;
 }
 
-// exp(x) to about one ulp, denormal results included; V is double or a vector of doubles, U the integers of
-// its size. x = k ln 2 + r as above.
-template <class V, class U>
-static inline V exp_of(V x) {
+// x[n] = exp(x[n]) to about one ulp for N numbers x <= 0, denormal results included; V is double or a vector
+// of doubles, U the integers of its size. x = k ln 2 + r as above. Step by step for all N: one exp after the
+// other is a chain of some 70 cycles, of which a CPU overlaps too few.
+template <class V, class U, int N>
+static inline void exp_down(V* x) {
   constexpr double kLn2High = 6.93147180369123816490e-01, kLn2Low = 1.90821492927058770002e-10;
   constexpr double kShift = 6755399441055744.0;
-  constexpr double kFar = 0x1p200;
   const V zero{};
-  x = x < -750.0 ? zero - 750.0 : x;
-  x = x > 720.0 ? zero + 720.0 : x;
-  V shifted = x * 1.44269504088896338700 + kShift;
-  const V k = shifted - kShift;
-  const V high = x - k * kLn2High, low = k * kLn2Low;
-  const V r = high - low;
-  const V lost = (high - r) - low;
-  const V r2 = r * r, r4 = r2 * r2;
-  const V p01 = 0.5 + r * (1.0 / 6), p23 = 1.0 / 24 + r * (1.0 / 120);
-  const V p45 = 1.0 / 720 + r * (1.0 / 5040), p67 = 1.0 / 40320 + r * (1.0 / 362880);
-  const V p89 = 1.0 / 3628800 + r * (1.0 / 39916800);
-  const V pab = 1.0 / 479001600 + r * (1.0 / 6227020800.0);
-  const V p = (p01 + r2 * p23) + r4 * ((p45 + r2 * p67) + r4 * (p89 + r2 * pab));
-  const V e = 1.0 + (r + (r2 * p + lost + r * lost));
+  V shifted[N], k[N], low[N], r[N], lost[N], r2[N], r4[N], p[N], back[N];
+  for (int n = 0; n < N; ++n) x[n] = x[n] < -750.0 ? zero - 750.0 : x[n];
+  for (int n = 0; n < N; ++n) shifted[n] = x[n] * 1.44269504088896338700 + kShift;
+  for (int n = 0; n < N; ++n) k[n] = shifted[n] - kShift;
+  for (int n = 0; n < N; ++n) x[n] = x[n] - k[n] * kLn2High;
+  for (int n = 0; n < N; ++n) low[n] = k[n] * kLn2Low;
+  for (int n = 0; n < N; ++n) r[n] = x[n] - low[n];
+  for (int n = 0; n < N; ++n) lost[n] = (x[n] - r[n]) - low[n];
+  for (int n = 0; n < N; ++n) r2[n] = r[n] * r[n];
+  for (int n = 0; n < N; ++n) r4[n] = r2[n] * r2[n];
+  for (int n = 0; n < N; ++n) {
+    const V p89 = 1.0 / 3628800 + r[n] * (1.0 / 39916800);
+    const V pab = 1.0 / 479001600 + r[n] * (1.0 / 6227020800.0);
+    p[n] = p89 + r2[n] * pab;
+  }
+  for (int n = 0; n < N; ++n) {
+    const V p45 = 1.0 / 720 + r[n] * (1.0 / 5040), p67 = 1.0 / 40320 + r[n] * (1.0 / 362880);
+    p[n] = (p45 + r2[n] * p67) + r4[n] * p[n];
+  }
+  for (int n = 0; n < N; ++n) {
+    const V p01 = 0.5 + r[n] * (1.0 / 6), p23 = 1.0 / 24 + r[n] * (1.0 / 120);
+    p[n] = (p01 + r2[n] * p23) + r4[n] * p[n];
+  }
+  for (int n = 0; n < N; ++n) p[n] = 1.0 + (r[n] + (r2[n] * p[n] + lost[n] + r[n] * lost[n]));
   // 2^k in two steps where it is no normal number; the last one rounds
-  const V away = k < -1000.0 ? zero + 200.0 : (k > 1000.0 ? zero - 200.0 : zero);
-  const V back = k < -1000.0 ? zero + 1 / kFar : (k > 1000.0 ? zero + kFar : zero + 1.0);
-  shifted += away;
-  const V scale = __builtin_bit_cast(V, (__builtin_bit_cast(U, shifted) + 1023) << 52);
-  return e * scale * back;
+  for (int n = 0; n < N; ++n) back[n] = k[n] < -1000.0 ? zero + 0x1p-200 : zero + 1.0;
+  for (int n = 0; n < N; ++n) shifted[n] += k[n] < -1000.0 ? zero + 200.0 : zero;
+  for (int n = 0; n < N; ++n)
+    x[n] = p[n] * __builtin_bit_cast(V, (__builtin_bit_cast(U, shifted[n]) + 1023) << 52) * back[n];
 }
 
-static inline double exp_of(double x) { return exp_of<double, std::uint64_t>(x); }
+// exp(x) to about one ulp; +inf above 709.78, 0 below -708 (results there would be subnormal), NaN stays.
+// x = k ln 2 + r, |r| <= ln(2) / 2; (exp(r) - 1 - r) / r^2 by a polynomial within 2e-17 of exp(r).
+static inline double exp_of(double x) {
+  constexpr double kLn2High = 6.93147180369123816490e-01, kLn2Low = 1.90821492927058770002e-10;
+  constexpr double kShift = 6755399441055744.0;  // adding it rounds to a whole number
+  const double bounded = x < -708.0 ? -708.0 : x > 710.0 ? 710.0 : x;
+  const double shifted = bounded * 1.44269504088896338700 + kShift;
+  const double k = shifted - kShift;
+  const double r = (bounded - k * kLn2High) - k * kLn2Low;
+  const double r2 = r * r, r4 = r2 * r2;
+  const double p01 = 0.5000000000000001 + r * 0.16666666666666669;
+  const double p23 = 0.041666666666624164 + r * 0.008333333333330065;
+  const double p45 = 0.0013888888917196736 + r * 0.00019841269863040559;
+  const double p67 = 2.480152132234228e-05 + r * 2.7557268480289716e-06;
+  const double p89 = 2.7620075892548164e-07 + r * 2.51003758422237e-08;
+  const double p = (p01 + r2 * p23) + r4 * ((p45 + r2 * p67) + r4 * p89);
+  const double e = r + r2 * p;
+  // half of 2^k: k may be 1024; the low bits of `shifted` are k
+  const double half = __builtin_bit_cast(double, (__builtin_bit_cast(std::uint64_t, shifted) + 1022) << 52);
+  const double result = (half + half * e) * 2.0;
+  return x < -708.0 ? 0.0 : result;
+}
 
 // log(x) to about one ulp for normal x > 0; -inf at 0, NaN below. Same reduction as log1p_of.
 static inline double log_of(double x) {

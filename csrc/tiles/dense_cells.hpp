@@ -114,19 +114,19 @@ inline bool sums_absolutes(CellTerm term) {
 // A strip stays in the first-level cache beside the rows while this many features are summed.
 constexpr std::int64_t kDepth = 128;
 
-// Panel rows against one strip of a tile: `each(first row, sums [8][24])` for each block of 8 rows, when its
-// sums are complete. `sums` holds pieces(rows, 8) blocks.
+// Rows against one strip of a tile: `each(first row, sums [8][24])` for each block of 8 rows when its sums
+// are complete. The sums of a block lie `block_stride` after the last one's; 0 (the same place for all) only
+// while the features fit kDepth.
 template <class Each>
 void for_each_block(PairKernels::Accumulate accumulate, const double* rows, std::int64_t n_rows,
                     const double* strip, std::int64_t cells, std::int64_t n_features, double* sums,
-                    const Each& each) {
+                    std::int64_t block_stride, const Each& each) {
   const std::int64_t n_blocks = pieces(n_rows, kBlockRows);
-  const bool at_once = n_features <= kDepth;
   std::int64_t from = 0;
   do {
     const std::int64_t n = std::min(kDepth, n_features - from);
     for (std::int64_t b = 0; b < n_blocks; ++b) {
-      double* block = sums + (at_once ? 0 : b * kBlock);
+      double* block = sums + b * block_stride;
       accumulate(rows + (b * n_features + from) * kBlockRows, strip + from * kStrip, n, cells, from == 0,
                  block);
       if (from + n == n_features) each(b * kBlockRows, block);

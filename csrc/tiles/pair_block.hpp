@@ -42,6 +42,11 @@ struct PairKernels {
   void (*add[kCellTerms])(const PairBlock& block, double* totals);
   // sums[row][cell] = term; 0 where the row does not meet the cell and in rows that are not in use.
   void (*map[kCellTerms])(const PairBlock& block);
+  // totals[column] += sum over the 8 rows, in their order, of row_weights[row][column] times the sum over the
+  // cells, in their order, of term[row][cell] weights[cell][column]. `terms` are blocks one after the other;
+  // 24 columns are read of either side's weights, those past `columns` leave undefined totals.
+  void (*weigh)(const double* terms, std::int64_t n_cells, const double* weights, const double* row_weights,
+                std::int64_t row_stride, std::int64_t columns, double* totals);
 };
 
 VCM_DECLARE_ISA(const PairKernels&, pair_kernels, ())

@@ -77,8 +77,8 @@ class PairMeans {
   void meet(const MeanTile& tile, const double* packed, const MeanMeeting& meeting, Scratch& scratch) {
     const MeanPanel& panel = plan_.panels[meeting.panel];
     const double* rows = packed_.data() + offsets_[meeting.panel] * n_features_;
-    double* sums =
-        scratch.sums.reserve(n_features_ <= kDepth ? kBlock : pieces(panel.rows, kBlockRows) * kBlock);
+    const std::int64_t block_stride = n_features_ <= kDepth ? 0 : kBlock;
+    double* sums = scratch.sums.reserve(kBlock + pieces(panel.rows, kBlockRows) * block_stride);
     const auto add = kernels_.add[static_cast<int>(job_.term)];
     for (std::int64_t at = 0; at < tile.cells; at += kStrip) {
       const std::int64_t cells = std::min(kStrip, tile.cells - at);
@@ -89,7 +89,7 @@ class PairMeans {
       double* totals = scratch.totals.reserve(job_.n_gammas * kStrip);
       std::fill_n(totals, job_.n_gammas * kStrip, 0.0);
       for_each_block(accumulate_, rows, n_rows, packed + at * n_features_, cells, n_features_, sums,
-                     [&](std::int64_t row, double* block) {
+                     block_stride, [&](std::int64_t row, double* block) {
                        for (std::int64_t k = 0; k < job_.n_gammas; ++k)
                          add({block, stats_.data() + offsets_[meeting.panel] + row, scratch.stats + at,
                               std::min(kBlockRows, n_rows - row), cells, first + row,

@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['bh', 'block_digests', 'canonical_rows', 'count_dense', 'count_rows', 'dense_to_rows', 'fill_dense', 'fill_rows', 'gather', 'group_moments', 'isa', 'isa_available', 'kendall_tau', 'mean_distances', 'pair_means', 'pairwise_sums', 'scan_rows', 'sinkhorn_costs', 'sorted_column_means', 'transpose_rows', 'two_sided_p']
+__all__: list[str] = ['bh', 'block_digests', 'canonical_rows', 'count_dense', 'count_rows', 'dense_to_rows', 'fill_dense', 'fill_rows', 'gather', 'group_moments', 'isa', 'isa_available', 'kendall_tau', 'mean_distances', 'pair_means', 'pair_row_sums', 'pairwise_sums', 'scan_rows', 'sinkhorn_costs', 'sorted_column_means', 'transpose_rows', 'two_sided_p', 'weighted_pair_sums']
 def bh(p: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
     """
     Benjamini-Hochberg adjusted p-values, each row a family; NaN stays NaN and is not counted.
@@ -67,6 +67,10 @@ def pair_means(cells: typing.Any, codes: typing.Any, n_groups: typing.SupportsIn
     """
     Mean of a term over the pairs of dense cells of two groups; one row a gamma for 'rbf'.
     """
+def pair_row_sums(x: typing.Any, y: typing.Any, term: str, gamma: typing.SupportsFloat | typing.SupportsIndex | None = None, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    Sum over j of term(x_i, y_j) for each cell i; y None: over the cells of x, i included.
+    """
 def pairwise_sums(x: typing.Any, y: typing.Any, term: str, left_out: typing.Any = None, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
     """
     Sums over columns of |x - y|, (x - y)**2 or x * y for all pairs of rows, float64; row i of x leaves column left_out[i] out.
@@ -90,4 +94,8 @@ def transpose_rows(rows: tuple, n_threads: typing.SupportsInt | typing.SupportsI
 def two_sided_p(u2: typing.Any, tie: typing.Any, m: typing.Any, n: typing.SupportsInt | typing.SupportsIndex, continuity: bool, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
     """
     Two-sided p-values of rank sums: doubled U and tie terms [rows][columns], group sizes, control size.
+    """
+def weighted_pair_sums(x: typing.Any, y: typing.Any, wx: typing.Any, wy: typing.Any, term: str, gamma: typing.SupportsFloat | typing.SupportsIndex | None = None, n_threads: typing.SupportsInt | typing.SupportsIndex = 1, progress: typing.Any = None) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    Sum over i, j of wx[i, b] wy[j, b] term(x_i, y_j) for each column b; y and wy None: x with itself.
     """
