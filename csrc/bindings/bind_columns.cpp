@@ -4,6 +4,7 @@
 #include "bindings/bind.hpp"
 #include "profiles/column_correlation.hpp"
 #include "profiles/column_ranks.hpp"
+#include "profiles/resampled_ranks.hpp"
 
 namespace vcm {
 namespace {
@@ -99,6 +100,24 @@ py::tuple ranks(const py::handle& x, const py::handle& rows_x, const py::handle&
   return py::make_tuple(ranks_x, ranks_y);
 }
 
+py::array_t<double> resampled_rank_correlations(const py::handle& x, const py::handle& y,
+                                                const py::handle& counts, int n_threads) {
+  const auto tx = exactly<double>(x, "x", 2), ty = exactly<double>(y, "y", 2);
+  const auto drawn = exactly<double>(counts, "counts", 2);
+  require(tx.shape(0) == ty.shape(0) && tx.shape(1) == ty.shape(1), "x and y differ in shape");
+  require(drawn.shape(1) == tx.shape(0),
+          "counts has " + text(drawn.shape(1)) + " columns; expected " + text(tx.shape(0)) + " (one a row)");
+  for (std::int64_t k = 0; k < tx.size(); ++k)
+    require(tx.data()[k] - tx.data()[k] == 0.0 && ty.data()[k] - ty.data()[k] == 0.0,
+            "x and y must hold finite values");
+  py::array_t<double> out({drawn.shape(0), tx.shape(1)});
+  const RankResampleJob job{tx.data(),   ty.data(),      drawn.data(),      tx.shape(0),
+                            tx.shape(1), drawn.shape(0), out.mutable_data()};
+  const Team team = team_of(n_threads);
+  without_gil([&] { resampled_ranks(job, team); });
+  return out;
+}
+
 }  // namespace
 
 void bind_columns(py::module_& m) {
@@ -114,6 +133,10 @@ void bind_columns(py::module_& m) {
   m.def("column_ranks", &ranks, py::arg("x").noconvert(), py::arg("rows_x").noconvert(),
         py::arg("y").noconvert(), py::arg("rows_y").noconvert(), py::arg("n_threads") = 1,
         "Average ranks 1 … n of both tables among the pairs of finite values, column by column; else NaN.");
+  m.def("resampled_rank_correlations", &resampled_rank_correlations, py::arg("x").noconvert(),
+        py::arg("y").noconvert(), py::arg("counts").noconvert(), py::arg("n_threads") = 1,
+        "Spearman correlation of every column in every resample, ranked anew; row r counts counts[b][r] "
+        "times.");
 }
 
 }  // namespace vcm

@@ -37,6 +37,25 @@ static inline double log1p_of(double x) {
   return x < -1.0 ? __builtin_nan("") : result;
 }
 
+// (exp(r) - 1 - r) / r^2 for |r| <= ln(2) / 2 in three steps, Taylor to r^13: the next term is below 1e-17 of
+// r. V is double or a vector of doubles.
+template <class V>
+static inline V exp_tail(V r, V r2) {
+  const V p89 = 1.0 / 3628800 + r * (1.0 / 39916800);
+  const V pab = 1.0 / 479001600 + r * (1.0 / 6227020800.0);
+  return p89 + r2 * pab;
+}
+template <class V>
+static inline V exp_middle(V r, V r2, V r4, V tail) {
+  const V p45 = 1.0 / 720 + r * (1.0 / 5040), p67 = 1.0 / 40320 + r * (1.0 / 362880);
+  return (p45 + r2 * p67) + r4 * tail;
+}
+template <class V>
+static inline V exp_front(V r, V r2, V r4, V middle) {
+  const V p01 = 0.5 + r * (1.0 / 6), p23 = 1.0 / 24 + r * (1.0 / 120);
+  return (p01 + r2 * p23) + r4 * middle;
+}
+
 // exp(x) - 1 to about one ulp; +inf above 709.78, -1 far below. x = k ln 2 + r, |r| <= ln(2) / 2.
 static inline double expm1_of(double x) {
   constexpr double kLn2High = 6.93147180369123816490e-01, kLn2Low = 1.90821492927058770002e-10;
@@ -46,13 +65,8 @@ static inline double expm1_of(double x) {
   const double high = bounded - k * kLn2High, low = k * kLn2Low;
   const double r = high - low;
   const double lost = (high - r) - low;
-  // exp(r) - 1 - r = r^2 p(r), Taylor to r^13: the next term is below 1e-17 of r
   const double r2 = r * r, r4 = r2 * r2;
-  const double p01 = 0.5 + r * (1.0 / 6), p23 = 1.0 / 24 + r * (1.0 / 120);
-  const double p45 = 1.0 / 720 + r * (1.0 / 5040), p67 = 1.0 / 40320 + r * (1.0 / 362880);
-  const double p89 = 1.0 / 3628800 + r * (1.0 / 39916800);
-  const double pab = 1.0 / 479001600 + r * (1.0 / 6227020800.0);
-  const double p = (p01 + r2 * p23) + r4 * ((p45 + r2 * p67) + r4 * (p89 + r2 * pab));
+  const double p = exp_front(r, r2, r4, exp_middle(r, r2, r4, exp_tail(r, r2)));
   const double e = r + (r2 * p + lost + r * lost);
   const auto whole = static_cast<std::int64_t>(__builtin_bit_cast(std::uint64_t, k + kShift) << 13) >> 13;
   // half of 2^k: k may be 1024
@@ -78,19 +92,9 @@ static inline void exp_down(V* x) {
   for (int n = 0; n < N; ++n) lost[n] = (x[n] - r[n]) - low[n];
   for (int n = 0; n < N; ++n) r2[n] = r[n] * r[n];
   for (int n = 0; n < N; ++n) r4[n] = r2[n] * r2[n];
-  for (int n = 0; n < N; ++n) {
-    const V p89 = 1.0 / 3628800 + r[n] * (1.0 / 39916800);
-    const V pab = 1.0 / 479001600 + r[n] * (1.0 / 6227020800.0);
-    p[n] = p89 + r2[n] * pab;
-  }
-  for (int n = 0; n < N; ++n) {
-    const V p45 = 1.0 / 720 + r[n] * (1.0 / 5040), p67 = 1.0 / 40320 + r[n] * (1.0 / 362880);
-    p[n] = (p45 + r2[n] * p67) + r4[n] * p[n];
-  }
-  for (int n = 0; n < N; ++n) {
-    const V p01 = 0.5 + r[n] * (1.0 / 6), p23 = 1.0 / 24 + r[n] * (1.0 / 120);
-    p[n] = (p01 + r2[n] * p23) + r4[n] * p[n];
-  }
+  for (int n = 0; n < N; ++n) p[n] = exp_tail(r[n], r2[n]);
+  for (int n = 0; n < N; ++n) p[n] = exp_middle(r[n], r2[n], r4[n], p[n]);
+  for (int n = 0; n < N; ++n) p[n] = exp_front(r[n], r2[n], r4[n], p[n]);
   for (int n = 0; n < N; ++n) p[n] = 1.0 + (r[n] + (r2[n] * p[n] + lost[n] + r[n] * lost[n]));
   // 2^k in two steps where it is no normal number; the last one rounds
   for (int n = 0; n < N; ++n) back[n] = k[n] < -1000.0 ? zero + 0x1p-200 : zero + 1.0;
@@ -99,10 +103,21 @@ static inline void exp_down(V* x) {
     x[n] = p[n] * __builtin_bit_cast(V, (__builtin_bit_cast(U, shifted[n]) + 1023) << 52) * back[n];
 }
 
-// exp(x) for one number below 709.
+// The same bits for one number; loops over it become vector code, which those over exp_down do not.
 static inline double exp_of(double x) {
-  exp_down<double, std::uint64_t, 1>(&x);
-  return x;
+  constexpr double kLn2High = 6.93147180369123816490e-01, kLn2Low = 1.90821492927058770002e-10;
+  constexpr double kShift = 6755399441055744.0;
+  x = x < -750.0 ? -750.0 : x;
+  const double shifted = x * 1.44269504088896338700 + kShift;
+  const double k = shifted - kShift;
+  const double high = x - k * kLn2High, low = k * kLn2Low;
+  const double r = high - low;
+  const double lost = (high - r) - low;
+  const double r2 = r * r, r4 = r2 * r2;
+  const double p = exp_front(r, r2, r4, exp_middle(r, r2, r4, exp_tail(r, r2)));
+  const double e = 1.0 + (r + (r2 * p + lost + r * lost));
+  const double moved = shifted + (k < -1000.0 ? 200.0 : 0.0), back = k < -1000.0 ? 0x1p-200 : 1.0;
+  return e * __builtin_bit_cast(double, (__builtin_bit_cast(std::uint64_t, moved) + 1023) << 52) * back;
 }
 
 // log(x) to about one ulp for normal x > 0; -inf at 0, NaN below. Same reduction as log1p_of.

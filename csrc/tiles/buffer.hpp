@@ -26,7 +26,7 @@ class Buffer {
   };
 
   std::unique_ptr<T[], Free> data_;
-  std::int64_t size_ = 0;
+  std::int64_t size_ = -1;  // so that nothing is a place, too: memset wants one
 };
 
 }  // namespace vcm

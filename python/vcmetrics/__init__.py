@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from vcmetrics.distances.matrix import distance_matrix, distances_to
     from vcmetrics.distances.permutation import permutation_test
     from vcmetrics.metrics.distance.registry import list_distances
+    from vcmetrics.metrics.effect_correlation import effect_correlation
+    from vcmetrics.metrics.gene_correlation import gene_correlation
     from vcmetrics.metrics.registry import list_metrics
     from vcmetrics.presets.preset import list_presets
     from vcmetrics.results.score_result import ScoreResult
     from vcmetrics.retrieval.baselines import retrieval_baselines
     from vcmetrics.retrieval.discrimination import discrimination
     from vcmetrics.retrieval.sweep import discrimination_sweep
+    from vcmetrics.scoring.interval import compare_scores
     from vcmetrics.scoring.score import score
     from vcmetrics.summary.group_summary import GroupSummary
     from vcmetrics.summary.summarize import differential_expression, pseudobulk, summarize
@@ -37,12 +40,15 @@ _LAZY: dict[str, tuple[str, bool]] = {
     "arrays": ("vcmetrics.arrays", False),
     "bootstrap_distance": ("vcmetrics.distances.bootstrap", True),
     "compare_distance": ("vcmetrics.distances.compare", True),
+    "compare_scores": ("vcmetrics.scoring.interval", True),
     "datasets": ("vcmetrics.datasets", False),
+    "differential_expression": ("vcmetrics.summary.summarize", True),
     "discrimination": ("vcmetrics.retrieval.discrimination", True),
     "discrimination_sweep": ("vcmetrics.retrieval.sweep", True),
-    "differential_expression": ("vcmetrics.summary.summarize", True),
     "distance_matrix": ("vcmetrics.distances.matrix", True),
     "distances_to": ("vcmetrics.distances.matrix", True),
+    "effect_correlation": ("vcmetrics.metrics.effect_correlation", True),
+    "gene_correlation": ("vcmetrics.metrics.gene_correlation", True),
     "list_conventions": ("vcmetrics.distances.conventions", True),
     "list_distances": ("vcmetrics.metrics.distance.registry", True),
     "list_metrics": ("vcmetrics.metrics.registry", True),
@@ -65,12 +71,15 @@ __all__ = [
     "arrays",
     "bootstrap_distance",
     "compare_distance",
+    "compare_scores",
     "datasets",
     "differential_expression",
     "discrimination",
     "discrimination_sweep",
     "distance_matrix",
     "distances_to",
+    "effect_correlation",
+    "gene_correlation",
     "list_conventions",
     "list_distances",
     "list_metrics",

@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['add_co_moments', 'bh', 'block_digests', 'canonical_rows', 'column_ranks', 'count_dense', 'count_rows', 'dense_to_rows', 'fill_dense', 'fill_rows', 'gather', 'group_moments', 'isa', 'isa_available', 'kendall_tau', 'mean_distances', 'pair_means', 'pair_row_sums', 'pairwise_sums', 'panel_sums', 'rank_moments', 'row_squares', 'scan_rows', 'sinkhorn_costs', 'sorted_column_means', 'transpose_rows', 'two_sided_p', 'weighted_pair_sums']
+__all__: list[str] = ['add_co_moments', 'bh', 'block_digests', 'canonical_rows', 'column_ranks', 'count_dense', 'count_rows', 'dense_to_rows', 'fill_dense', 'fill_rows', 'gather', 'group_moments', 'isa', 'isa_available', 'kendall_tau', 'mean_distances', 'pair_means', 'pair_row_sums', 'pairwise_sums', 'panel_sums', 'rank_moments', 'resampled_rank_correlations', 'row_squares', 'scan_rows', 'sinkhorn_costs', 'sorted_column_means', 'transpose_rows', 'two_sided_p', 'weighted_pair_sums']
 def add_co_moments(state: numpy.typing.NDArray[numpy.float64], x: typing.Any, rows_x: typing.Any, y: typing.Any, rows_y: typing.Any, weights: typing.Any = None, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> None:
     """
     Adds pairs of rows to the state [count, weight, mean x, mean y, xx, yy, xy][columns]; pairs of which a value is not finite are passed over.
@@ -90,6 +90,10 @@ def panel_sums(x: typing.Any, y: typing.Any, term: str, out: typing.Any, n_threa
 def rank_moments(x: typing.Any, rows_x: typing.Any, y: typing.Any, rows_y: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
     """
     Pairs used and centred moments xx, yy, xy of average ranks, [4][columns].
+    """
+def resampled_rank_correlations(x: typing.Any, y: typing.Any, counts: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    Spearman correlation of every column in every resample, ranked anew; row r counts counts[b][r] times.
     """
 def row_squares(x: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
     """

@@ -20,6 +20,7 @@ GOOD, DATA_AT_FAULT, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 # command -> one line of help, so that `vcmetrics --help` imports none of them
 COMMANDS = {
     "score": "Score a prediction against real data.",
+    "correlate": "Correlate a prediction with real data gene by gene.",
     "de": "Differential expression of every perturbation against the control.",
     "distance": "Distances between groups of cells, tests against a reference, heat maps.",
     "discriminate": "Rank each perturbation's own profile among all, seen from its prediction.",

@@ -84,7 +84,7 @@ def discrimination_sweep(
     DataFrame
         Index ``scale``, ascending, with the limits as scale 0 and inf: ``score`` (mean over perturbations),
         ``score_std``, ``top1``; with ``context_col`` the index is context, scale. ``attrs``: ``best_scale``,
-        ``best_score`` (over the finite grid; the smallest scale of equals), ``area`` (mean score over the grid in the
+        ``best_score`` (over the finite grid; of equals the one nearest to 1), ``area`` (mean score over the grid in the
         logarithm of the scale, by trapezoids), ``zero``, ``infinite``, ``unscaled`` (score at scale 1), ``settings``;
         by context where there are several.
 
@@ -174,7 +174,8 @@ def marks(curve: pd.DataFrame) -> dict[str, float]:
     score = curve["score"].to_numpy()
     scale = curve.index.to_numpy(np.float64)
     inner, at = score[1:-1], np.log(scale[1:-1])
-    best = int(inner.argmax())
+    equals = np.flatnonzero(inner == inner.max())
+    best = int(equals[np.abs(at[equals]).argmin()])  # of a flat top, the place nearest to no scaling
     width = at[-1] - at[0]
     area = float(np.sum((inner[1:] + inner[:-1]) / 2 * np.diff(at)) / width) if width > 0 else float(inner.mean())
     unscaled = score[scale == 1.0]

@@ -107,6 +107,10 @@ class Cells:
         """How the matrix is stored: ``csr``, ``csc`` or ``dense``."""
         return self._matrix.layout
 
+    def obs_names(self) -> list[str]:
+        """Names of the cells, in the order of the rows."""
+        return self._store.obs_names()
+
     def columns(self) -> list[str]:
         """Names of the columns of ``obs``."""
         return self._store.columns()

@@ -34,6 +34,10 @@ class MemoryAnnData:
         """Names of the genes."""
         return np.array(label_texts(self._adata.var_names.to_numpy()), dtype=str)
 
+    def obs_names(self) -> list[str]:
+        """Names of the cells."""
+        return [str(name) for name in label_texts(self._adata.obs_names.to_numpy())]
+
     def columns(self) -> list[str]:
         """Names of the columns of ``obs``."""
         return [str(name) for name in self._adata.obs.columns]

@@ -28,6 +28,9 @@ class Store(Protocol):
     def genes(self) -> NDArray[np.str_]:
         """Names of the genes."""
 
+    def obs_names(self) -> list[str]:
+        """Names of the cells."""
+
     def columns(self) -> list[str]:
         """Names of the columns of ``obs``."""
 
@@ -131,6 +134,11 @@ class StoredAnnData:
         """Names of the genes."""
         with reading(self.name, "the gene names"):
             return np.array(self._var.index(), dtype=str)
+
+    def obs_names(self) -> list[str]:
+        """Names of the cells."""
+        with reading(self.name, "the names of the cells"):
+            return [str(name) for name in self._obs.index()]
 
     def columns(self) -> list[str]:
         """Names of the columns of ``obs``."""
