@@ -36,8 +36,8 @@ class Convention:
     ``names`` maps its names of distances to rows of ours with other parameters; ``parameters`` gives values by row, and
     ``resampled`` those that its bootstrap and its test use instead. ``order``, ``obsm`` (read where neither layer nor
     obsm is named), ``diagonal`` and ``mirror`` are those of :func:`~vcmetrics.distances.matrix.distance_matrix`.
-    ``draws`` names the bootstrap's draws, ``scale_control`` whether a scaled comparison scales the control too.
-    ``pooled`` says that several references are one, their union.
+    ``reads_x`` are rows that read ``X`` even so. ``draws`` names the bootstrap's draws, ``scale_control`` whether a
+    scaled comparison scales the control too. ``pooled`` says that several references are one, their union.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Convention:
     resampled: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     order: str = "categories"
     obsm: str | None = None
+    reads_x: frozenset[str] = frozenset()
     diagonal: str = "value"
     mirror: str | None = None
     draws: str = "own"
@@ -93,6 +94,7 @@ _PERTPY: dict[str, Any] = {
     "names": _PERTPY_NAMES,
     "order": "appearance",
     "obsm": "X_pca",
+    "reads_x": frozenset({"classifier_cp"}),
     "diagonal": "zero",
     "mirror": "upper",
     "draws": "pertpy",

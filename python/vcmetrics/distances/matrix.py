@@ -214,7 +214,8 @@ def opened(
 ) -> CellGroups:
     """Open the groups by the rules of the choice."""
     rules = choice.convention
-    if layer is None and obsm is None and rules.obsm is not None and genes is None and isinstance(pert_col, str):
+    unnamed = layer is None and obsm is None and genes is None and isinstance(pert_col, str)
+    if unnamed and choice.spec.name not in rules.reads_x:
         obsm = rules.obsm
     cells = open_groups(
         adata,

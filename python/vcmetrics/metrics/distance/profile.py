@@ -82,7 +82,7 @@ def sqeuclidean(cells: CellGroups, pairs: Pairs, *, aggregate: Any = "mean") -> 
 
 
 def mse(cells: CellGroups, pairs: Pairs, *, aggregate: Any = "mean") -> Values:
-    """Mean squared difference over features."""
+    """Squared length of the difference, divided by the number of features."""
     return sqeuclidean(cells, pairs, aggregate=aggregate) / cells.n_features
 
 
@@ -97,7 +97,7 @@ def cityblock(cells: CellGroups, pairs: Pairs, *, aggregate: Any = "mean") -> Va
 
 
 def mae(cells: CellGroups, pairs: Pairs, *, aggregate: Any = "mean") -> Values:
-    """Mean absolute difference over features."""
+    """Sum of absolute differences, divided by the number of features."""
     return cityblock(cells, pairs, aggregate=aggregate) / cells.n_features
 
 
