@@ -91,8 +91,8 @@ def effect_reference(
     Cost O(n_rows · n_genes). Sums are float64, rows in their order.
 
     A mean without the row itself is meant for one row's effect over genes. Where effects of different rows are
-    compared with each other (a gene over perturbations, or retrieval), it must not differ between rows: what is left out
-    of row i's reference is row i's truth, so that even a constant prediction less these references follows the truth.
+    compared with each other (a gene over perturbations, or retrieval), it must not differ between rows: what is left
+    out of row i's reference is row i's truth, so even a constant prediction less these references follows the truth.
 
     References
     ----------
