@@ -42,3 +42,10 @@ def reached(benchmark, unit: str, operations: float, n_threads: int) -> None:
         "reached": round(rate / limits[unit], 2),
         "of_fused": round(rate / limits["fused"], 2),
     }
+
+
+def floor_seconds(metric: str, n_x: int, n_y: int, n_features: int, n_threads: int) -> float:
+    """Least time of n_x × n_y sums: one FMA a product; else a subtraction and an addition, each at the FMA's rate."""
+    operations = 1 if metric in ("product", "cosine") else 2
+    limits = ceiling(n_threads)
+    return float("nan") if limits is None else operations * n_x * n_y * n_features / (limits["fused"] * 1e9)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.floor import floor_seconds
+from bench.ceiling import floor_seconds
 from vcmetrics import _core, arrays
 from vcmetrics.backend.threads import resolve_threads
 
@@ -35,7 +35,7 @@ def test_cdist(benchmark, n: int, metric: str, dtype: str, by: str) -> None:
     rng = np.random.default_rng(0)
     x, y = (rng.normal(size=(n, N_FEATURES)).astype(dtype) for _ in range(2))
     benchmark.group = f"cdist {metric} {n} × {n} × {N_FEATURES:,} {dtype}"
-    floor = floor_seconds(metric, n, n, N_FEATURES)
+    floor = floor_seconds(metric, n, n, N_FEATURES, resolve_threads())
     few_x, few_y = x[:20], y[:20]  # results first
     want = scipy(few_x.astype(float), few_y.astype(float), metric)
     loose = by == "sklearn" and dtype == "float32"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import vcmetrics as vcm
-from bench.floor import floor_seconds
+from bench.ceiling import floor_seconds
 from vcmetrics import _core
 from vcmetrics.backend.threads import resolve_threads
 
@@ -52,7 +52,7 @@ def test_discrimination(benchmark, metric: str, scope: str, n: int) -> None:
     benchmark.group = f"discrimination {metric} {n} × {n} × {N_GENES:,} float32"
     run = lambda: vcm.discrimination(pred, real, metric=metric, exclude_targets=scope, **how)  # noqa: E731
     benchmark.pedantic(run, rounds=3 if n == 1000 else 1, warmup_rounds=int(n == 1000))
-    floor = floor_seconds(metric, n, n, N_GENES)
+    floor = floor_seconds(metric, n, n, N_GENES, resolve_threads())
     benchmark.extra_info |= {
         "n_groups": n,
         "n_vars": N_GENES,

@@ -3,6 +3,7 @@
 #include "bindings/cell_blocks.hpp"
 #include "cells/group_moments.hpp"
 #include "cells/sorted_columns.hpp"
+#include "cells/sparse_moments.hpp"
 #include "profiles/kendall.hpp"
 
 namespace vcm {
@@ -23,6 +24,21 @@ py::tuple moments(const py::handle& cells, const py::handle& codes, std::int64_t
     });
     return py::make_tuple(counts, mean, m2);
   });
+}
+
+py::tuple moments_of_rows(const py::tuple& rows, const py::handle& codes, std::int64_t n_groups,
+                          int n_threads) {
+  const RowsView view = rows_view(rows);
+  require_good_indptr(view);
+  const auto code = checked_codes(codes, view.n_rows, n_groups);
+  py::array_t<std::int64_t> counts(n_groups);
+  py::array_t<double> mean({n_groups, view.n_cols}), m2({n_groups, view.n_cols});
+  const Team team = team_of(n_threads);
+  const auto* group = code.data();
+  auto* n = counts.mutable_data();
+  double *means = mean.mutable_data(), *squares = m2.mutable_data();
+  without_gil([&] { group_moments(view, group, n_groups, n, means, squares, team); });
+  return py::make_tuple(counts, mean, m2);
 }
 
 py::array_t<double> column_means(const py::handle& cells, const py::handle& codes, std::int64_t n_groups,
@@ -75,6 +91,9 @@ void bind_groups(py::module_& m) {
         py::arg("n_groups"), py::arg("n_threads") = 1,
         "(counts, mean, m2) of every group of dense cells: numbers of cells, means and sums of squared "
         "deviations [n_groups][n_features], float64; NaN for an empty group.");
+  m.def("group_moments_rows", &moments_of_rows, py::arg("rows").noconvert(), py::arg("codes").noconvert(),
+        py::arg("n_groups"), py::arg("n_threads") = 1,
+        "The same for compressed rows; what is not stored counts as 0.");
   m.def("sorted_column_means", &column_means, py::arg("cells").noconvert(), py::arg("codes").noconvert(),
         py::arg("n_groups"), py::arg("pairs").noconvert(), py::arg("statistic") = "ks",
         py::arg("n_threads") = 1, py::arg("budget") = std::int64_t{1} << 26,

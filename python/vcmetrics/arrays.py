@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from vcmetrics.backend.device import resolve_device
 from vcmetrics.backend.host import host_table
 from vcmetrics.backend.threads import resolve_threads
+from vcmetrics.metrics.co_moments import CoMoments
+from vcmetrics.metrics.column_correlation import column_correlation
 from vcmetrics.retrieval.pairs import PairDistances, metric_name
 from vcmetrics.retrieval.ranks import match_rank
 from vcmetrics.retrieval.target_rank import TargetRank, target_rank
 
-__all__ = ["TargetRank", "cdist", "match_rank", "target_rank"]
+__all__ = ["CoMoments", "TargetRank", "cdist", "column_correlation", "match_rank", "target_rank"]
 
 
 def cdist(

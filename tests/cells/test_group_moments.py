@@ -7,9 +7,11 @@ from itertools import product
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from vcmetrics import _core
 from vcmetrics.reference.group_moments import group_moments
+from vcmetrics.sources.rows import ChunkedArray, Rows
 
 
 @pytest.fixture(params=_core.isa_available())
@@ -138,3 +140,60 @@ def test_inputs_are_left_alone() -> None:
     codes.setflags(write=False)
     _core.group_moments(cells, codes, 2, 2)
     assert (cells.tobytes(), codes.tobytes()) == before
+
+
+def sparse(seed: int, n: int, width: int, n_groups: int, dtype: str = "f4", index: type = np.int32):
+    rng = np.random.default_rng(seed)
+    dense = ((rng.random((n, width)) < 0.3) * rng.gamma(2.0, 2.0, (n, width)) * 4).astype(dtype)
+    matrix = sp.csr_matrix(dense)
+    indices, data = ChunkedArray.of(matrix.indices.astype(index)), ChunkedArray.of(matrix.data)
+    rows = Rows(n, width, matrix.indptr.astype(np.int64), indices, data)
+    return dense, rows, rng.integers(-1, n_groups, n).astype(np.int32)
+
+
+@pytest.mark.parametrize("index", [np.uint16, np.int64])
+@pytest.mark.parametrize("dtype", ["f4", "f8", "u2", "i4", "i8"])
+@pytest.mark.parametrize(("n", "width"), [(1, 1), (30, 7), (900, 50), (300, 700)])
+def test_rows_equal_reference(n: int, width: int, dtype: str, index: type) -> None:
+    dense, rows, codes = sparse(n, n, width, 3, dtype, index)
+    for got, want in zip(
+        _core.group_moments_rows(rows.args(), codes, 3, 2), group_moments(dense, codes, 3), strict=True
+    ):
+        np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("n", [255, 256, 257, 4095, 4096, 4097, 8500])
+def test_rows_around_blocks(n: int) -> None:
+    dense, rows, codes = sparse(1, n, 4, 1)
+    codes[:] = 0
+    found = {b"".join(a.tobytes() for a in _core.group_moments_rows(rows.args(), codes, 1, k)) for k in (1, 2, 3, 7)}
+    assert len(found) == 1
+    _, mean, m2 = _core.group_moments_rows(rows.args(), codes, 1)
+    want = group_moments(dense, codes, 1)
+    np.testing.assert_allclose(mean, want[1], rtol=1e-13)
+    np.testing.assert_allclose(m2, want[2], rtol=1e-12)
+
+
+def test_rows_far_from_zero_keep_their_spread() -> None:
+    dense = (1e4 + np.random.default_rng(2).normal(size=(600, 3))).astype(np.float32)
+    matrix = sp.csr_matrix(dense)
+    rows = Rows(600, 3, matrix.indptr.astype(np.int64), ChunkedArray.of(matrix.indices), ChunkedArray.of(matrix.data))
+    codes = np.zeros(600, np.int32)
+    np.testing.assert_allclose(
+        _core.group_moments_rows(rows.args(), codes, 1)[2], group_moments(dense, codes, 1)[2], rtol=1e-11
+    )
+
+
+def test_rows_with_bad_columns_or_values() -> None:
+    for columns in ([0, 2, 1], [0, 1, 1], [0, 1, 9], [-1, 0, 1]):
+        indices = ChunkedArray.of(np.array(columns, np.int32))
+        rows = Rows(1, 5, np.array([0, 3]), indices, ChunkedArray.of(np.ones(3, np.float32)))
+        with pytest.raises(ValueError, match="column numbers of cell 0 do not ascend"):
+            _core.group_moments_rows(rows.args(), np.zeros(1, np.int32), 1)
+    dense, rows, codes = sparse(3, 40, 6, 2)
+    rows.data.buffer.view(np.float32)[0] = np.nan
+    column = int(np.flatnonzero(dense[0])[0])
+    codes[:] = 0
+    _, mean, m2 = _core.group_moments_rows(rows.args(), codes, 2)
+    assert np.flatnonzero(np.isnan(mean[0])).tolist() == np.flatnonzero(np.isnan(m2[0])).tolist() == [column]
+    assert np.isnan(mean[1]).all()

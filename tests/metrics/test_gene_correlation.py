@@ -429,3 +429,18 @@ def test_a_reference_without_the_row_would_leak() -> None:
     constant = pd.DataFrame(np.zeros_like(y), real.drop("ctrl").index, GENES)
     table = vcm.gene_correlation(constant, real.drop("ctrl"), reference="perturbed_mean")
     assert table["pearson"].isna().all()
+
+
+@pytest.mark.parametrize("method", ["pearson", "spearman"])
+def test_the_same_bits_on_every_instruction_set(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vcmetrics import _core
+
+    pred, real, names = studies()
+    how = {"within": names, "method": method, "ci": 0.9, "n_resamples": 30}
+    want = vcm.gene_correlation(pred, real, **how)
+    for isa in _core.isa_available():
+        monkeypatch.setenv("VCMETRICS_ISA", isa)
+        for n_threads in (1, 2, 3, 7):
+            got = vcm.gene_correlation(pred, real, n_threads=n_threads, **how)
+            pd.testing.assert_frame_equal(got, want, check_exact=True)
+            assert got.attrs == want.attrs
