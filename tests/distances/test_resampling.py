@@ -94,6 +94,29 @@ def test_permuted_labels(cells, metric, parameters):
         np.testing.assert_allclose(turned, found, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("metric", ["spearman", "kendall"])
+@pytest.mark.parametrize("layout", [np.asarray, sp.csr_matrix])
+def test_tied_features_stay_tied(metric, layout):
+    """Means of drawn counts tie as those of the cells themselves do, zero or not."""
+    rng = np.random.default_rng(4)
+    x = rng.poisson(0.4, (N + M, 30)).astype(float)
+    choice, cells = choose(metric, None, {}), open_groups(layout(x), np.repeat(["a", "b"], [N, M]))
+    wx = rng.multinomial(N, np.full(N, 1 / N), B).T.astype(float)
+    wy = rng.multinomial(M, np.full(M, 1 / M), B).T.astype(float)
+    masks = np.stack([rng.permutation(np.arange(N + M) < N) for _ in range(B)], axis=1)
+    found = np.concatenate(
+        [Resampled(choice, cells, 0, 1).drawn(wx, wy), Resampled(choice, cells, 0, 1).permuted(masks)]
+    )
+    expected = [
+        *(
+            directly(choice, np.repeat(x[:N], wx[:, k].astype(int), 0), np.repeat(x[N:], wy[:, k].astype(int), 0))
+            for k in range(B)
+        ),
+        *(directly(choice, x[masks[:, k]], x[~masks[:, k]]) for k in range(B)),
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("sizes", [(40, 41), (4, 90)])
 def test_small_groups_take_the_short_way(sizes, monkeypatch):
     """Few cells against many are looked at alone; both ways agree."""
