@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vcmetrics.metrics.distance.pair_means import pair_means
+from vcmetrics.metrics.distance.pair_means import check_estimator, pair_means
 from vcmetrics.metrics.distance.profile import profile_sums
 from vcmetrics.metrics.distance.registry import DistanceSpec, Pairs, Values, register
 from vcmetrics.metrics.registry import Parity
@@ -85,8 +85,7 @@ def edistance(
 
 def _squared(cells: CellGroups, pairs: Pairs, estimator: str, one_cell: str) -> Values:
     """V: 2 |μx - μy|²; U: less 2 (tr S_x / n + tr S_y / m)."""
-    if estimator not in ("v", "u"):
-        pair_means(cells, pairs[:0], "euclidean", estimator=estimator)  # raises
+    check_estimator(estimator)
     out = 2.0 * profile_sums(cells.means, pairs, "sqeuclidean", cells.n_threads)
     if estimator == "v":
         return out
@@ -125,6 +124,7 @@ def mean_pairwise(
 ) -> Values:
     """Mean d(x, y) over all pairs of cells; of a group with itself as ``estimator`` says."""
     check_one_cell(one_cell)
+    check_estimator(estimator)
     if cell_metric == "sqeuclidean":
         n = cells.sizes.astype(np.float64)
         spread = cells.total_variances / n
