@@ -260,6 +260,9 @@ def test_p_values_are_uniform_under_the_null():
         ({"reference": "z"}, DataError, "labelled 'z'"),
         ({"groups": ["a"], "reference": "a"}, DataError, "only group"),
         ({"n_permutations": 0}, ValueError, "n_permutations is 0"),
+        ({"n_permutations": 9.5}, ValueError, r"n_permutations is 9\.5; pass a whole number"),
+        ({"random_state": None}, ValueError, "random_state is None"),
+        ({"alpha": 5}, ValueError, "alpha is 5"),
         ({"correction": "magic"}, ValueError, "correction 'magic'.*holm-sidak"),
     ],
 )
@@ -282,6 +285,8 @@ def test_corrections_without_statsmodels(monkeypatch):
 
 
 def test_wrong_bootstraps():
+    with pytest.raises(ValueError, match="random_state is -1"):
+        vcm.bootstrap_distance(np.eye(2), pert_col=["a", "b"], random_state=-1)
     with pytest.raises(ValueError, match="n_bootstrap is 0"):
         vcm.bootstrap_distance(np.eye(4), pert_col=list("aabb"), n_bootstrap=0)
     with pytest.raises(ValueError, match="draws 'x'"):

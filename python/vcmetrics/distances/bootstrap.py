@@ -14,6 +14,7 @@ from vcmetrics.distances.inputs import strata
 from vcmetrics.distances.matrix import frame, labelled, opened, require_references
 from vcmetrics.distances.resampling import Resampled
 from vcmetrics.metrics.distance.classifiers import generator_of
+from vcmetrics.metrics.distance.numbers import whole
 from vcmetrics.sources.cell_groups import CellGroups
 
 if TYPE_CHECKING:
@@ -99,9 +100,8 @@ def bootstrap_distance(
     True
     """
     resolve_device(device, what="bootstrap_distance")
-    if n_bootstrap < 1:
-        msg = f"n_bootstrap is {n_bootstrap}; pass a positive whole number"
-        raise ValueError(msg)
+    whole(1, n_bootstrap=n_bootstrap)
+    whole(0, random_state=random_state)
     choice = choose(metric, convention, parameters).resampled(parameters)
     draws = choice.convention.draws if draws is None else draws
     if draws not in DRAWS:

@@ -16,6 +16,7 @@ from vcmetrics.distances.inputs import strata
 from vcmetrics.distances.matrix import labelled, opened, require_references
 from vcmetrics.distances.resampling import Resampled
 from vcmetrics.metrics.distance.classifiers import generator_of
+from vcmetrics.metrics.distance.numbers import is_number, whole
 from vcmetrics.sources.cell_groups import CellGroups
 
 if TYPE_CHECKING:
@@ -105,8 +106,10 @@ def permutation_test(
     0.01
     """
     resolve_device(device, what="permutation_test")
-    if n_permutations < 1:
-        msg = f"n_permutations is {n_permutations}; pass a positive whole number"
+    whole(1, n_permutations=n_permutations)
+    whole(0, random_state=random_state)
+    if not (is_number(alpha) and 0 < alpha < 1):
+        msg = f"alpha is {alpha!r}; pass a level between 0 and 1"
         raise ValueError(msg)
     choice = choose(metric, convention, parameters).resampled(parameters)
     counting = choice.convention.counting

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from vcmetrics.metrics.distance.numbers import not_negative
 from vcmetrics.metrics.distance.pair_means import check_estimator, pair_means
 from vcmetrics.metrics.distance.profile import profile_sums
 from vcmetrics.metrics.distance.registry import DistanceSpec, Pairs, Values, register
@@ -64,6 +65,7 @@ def edistance(
     Cost: D operations a pair of cells, each inside mean once a group; ``sqeuclidean`` one read of the cells.
     """
     check_one_cell(one_cell)
+    not_negative(floor=floor)
     if floor and (cell_metric != "euclidean" or estimator != "v"):
         msg = f"floor={floor} needs cell_metric='euclidean' and estimator='v'"
         raise ValueError(msg)
