@@ -43,6 +43,14 @@ def test_singular_covariance():
     assert np.isfinite(shrunk["a"])
 
 
+def test_equal_cells_have_a_singular_covariance():
+    x = np.array([0.1] * 7 + [0.3, 0.9, 0.4])[:, None]
+    with pytest.warns(VcmetricsWarning, match="covariance of 'a' is singular"):
+        found = vcm.distance_matrix(x, pert_col=["a"] * 7 + ["b"] * 3, metric="mahalanobis")
+    assert np.isnan(found.loc["a", "b"])
+    assert np.isfinite(found.loc["b", "a"])
+
+
 def test_ledoit_wolf_is_scikit_learns():
     covariance = pytest.importorskip("sklearn.covariance")
     from vcmetrics.metrics.distance.moments import ledoit_wolf

@@ -182,7 +182,10 @@ def _cholesky(cells: CellGroups, groups: list[int], shrinkage: Any, own: dict[in
     total, left = np.zeros((cells.n_features, cells.n_features)), 0
     centred = []
     for group in dict.fromkeys(groups):
-        centred.append(cells.block(group) - cells.means[group])
+        block = cells.block(group)
+        away = block - cells.means[group]
+        away[:, np.ptp(block, axis=0) == 0] = 0.0  # the rounding of a mean is no variance
+        centred.append(away)
         if group not in own:
             own[group] = centred[-1].T @ centred[-1]
         total += own[group]
