@@ -182,9 +182,10 @@ def change(value):
         ((X[0],), {"pert_col": L}, DataError, "1 dimensions"),
         ((X.astype(complex),), {"pert_col": L}, DataError, "complex128"),
         ((X.astype(str),), {"pert_col": L}, DataError, "real numbers"),
-        ((change(np.nan),), {"pert_col": L}, DataError, "1 values are NaN.*cell 3, feature 1"),
+        ((change(np.nan),), {"pert_col": L}, DataError, "1 value is NaN.*cell 3, feature 1"),
         ((change(np.inf),), {"pert_col": L}, DataError, "cell 3, feature 1, inf"),
-        ((sp.csr_matrix(change(np.nan)),), {"pert_col": L}, DataError, "NaN"),
+        ((sp.csr_matrix(change(np.nan)),), {"pert_col": L}, DataError, "1 value is NaN.*cell 3, feature 1, nan"),
+        ((sp.csc_matrix(change(np.inf)),), {"pert_col": L}, DataError, "1 value is NaN.*cell 3, feature 1, inf"),
         ((X,), {"pert_col": L, "genes": [True]}, DataError, "mask of 1 for 2"),
         ((X,), {"pert_col": L, "genes": ["g"]}, TypeError, "mask"),
         ((X,), {"pert_col": L, "metric": "edistanc"}, ValueError, "did you mean edistance"),
@@ -208,6 +209,17 @@ def test_wrong_input(arguments, keywords, error, says):
 
 def test_nan_in_a_cell_that_is_not_used():
     found = vcm.distance_matrix(change(np.nan), pert_col=L, groups=["a", "c"])
+    assert np.isfinite(found).all().all()
+
+
+def test_nan_in_an_embedding_is_placed(screen):
+    screen.obsm["X_pca"][4, 2] = np.nan
+    with pytest.raises(DataError, match=r"obsm 'X_pca': 1 value is NaN.*cell 4, feature 2"):
+        vcm.distance_matrix(screen, pert_col="pert", obsm="X_pca")
+
+
+def test_nan_in_a_sparse_cell_that_is_not_used():
+    found = vcm.distance_matrix(sp.csr_matrix(change(np.nan)), pert_col=L, groups=["a", "c"])
     assert np.isfinite(found).all().all()
 
 

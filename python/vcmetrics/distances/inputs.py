@@ -13,7 +13,7 @@ from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.sources import ChunkedArray, Rows, open_cells
 from vcmetrics.sources.annotations import label_texts, number_order
 from vcmetrics.sources.arrays import MemoryArray
-from vcmetrics.sources.cell_groups import CellGroups, plain_floats, require_finite
+from vcmetrics.sources.cell_groups import CellGroups, plain_floats, require_finite, require_finite_rows
 from vcmetrics.sources.cells import Cells
 from vcmetrics.sources.compact import canonical, compact_rows
 from vcmetrics.sources.genes import check_unique, some
@@ -98,11 +98,13 @@ def _from_cells(
     )
     values: Array | None = None
     rows: Rows | None = None
+    name = cells.name
     if obsm is not None:
         if genes is not None:
             msg = f"genes= selects columns of X or a layer; obsm={obsm!r} has dimensions, not genes"
             raise ValueError(msg)
-        values = plain_floats(cells.obsm(obsm, as_stored=True), f"{cells.name}: obsm {obsm!r}")
+        name = f"{cells.name}: obsm {obsm!r}"
+        values = plain_floats(cells.obsm(obsm, as_stored=True), name)
     else:
         if genes is not None:
             cells = cells.with_gene_order(gene_columns(genes, cells.genes, cells.n_vars, cells.name))
@@ -110,7 +112,7 @@ def _from_cells(
             values = plain_floats(cells.dense(threads), cells.name)
         else:
             rows = cells.rows(threads)
-    return _checked(CellGroups(found, codes, values, rows, cells.name, threads))
+    return _checked(CellGroups(found, codes, values, rows, name, threads))
 
 
 def _checked(cells: CellGroups) -> CellGroups:
@@ -118,11 +120,7 @@ def _checked(cells: CellGroups) -> CellGroups:
         require_finite(cells.values, cells.codes, cells.name)
     else:
         assert cells.rows is not None
-        data = cells.rows.data
-        stored = data.read(0, len(data)).reshape(-1, 1)
-        used = np.repeat(cells.codes, np.diff(cells.rows.indptr))
-        if stored.dtype.kind == "f":
-            require_finite(stored, used, f"{cells.name} (stored values)")
+        require_finite_rows(cells.rows, cells.codes, cells.name)
     return cells
 
 
