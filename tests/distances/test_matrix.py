@@ -212,6 +212,27 @@ def test_nan_in_a_cell_that_is_not_used():
     assert np.isfinite(found).all().all()
 
 
+def test_references_of_strata_keep_their_order(screen):
+    how = {"pert_col": "pert", "within": "batch"}
+    for references in (["geneA", "control"], ["control", "geneA"]):
+        assert vcm.distances_to(screen, references, **how).columns.tolist() == references
+        assert vcm.bootstrap_distance(screen, references, n_bootstrap=2, **how).mean.columns.tolist() == references
+
+
+def test_labels_that_are_numbers_or_named_twice():
+    numbers = [3, 3, 11, 11, 5, 5]
+    found = vcm.distances_to(X, 11, pert_col=numbers, groups=5)
+    assert (found.name, found.index.tolist()) == ("11", ["5"])
+    assert vcm.permutation_test(X, 11, pert_col=numbers, groups=[3], n_permutations=3).index.tolist() == ["3"]
+    for call in (vcm.distances_to, vcm.bootstrap_distance):
+        with pytest.raises(ValueError, match="reference= names a group twice: '3'"):
+            call(X, [3, 3], pert_col=numbers)
+        with pytest.raises(ValueError, match="groups= names a group twice: '3'"):
+            call(X, 11, pert_col=numbers, groups=[3, 3])
+        with pytest.raises(ValueError, match="reference= is empty"):
+            call(X, [], pert_col=numbers)
+
+
 def test_nan_in_an_embedding_is_placed(screen):
     screen.obsm["X_pca"][4, 2] = np.nan
     with pytest.raises(DataError, match=r"obsm 'X_pca': 1 value is NaN.*cell 4, feature 2"):

@@ -150,7 +150,7 @@ def test_bootstrap_tables(screen):
         screen, ["control", "geneC"], pert_col="pert", obsm="X_pca", n_bootstrap=5, within="batch", metric="r2"
     )
     assert several.mean.index.names == ["batch", "pert"]
-    assert list(several.mean.columns) == ["geneC", "control"]
+    assert list(several.mean.columns) == ["control", "geneC"]
     alone = vcm.bootstrap_distance(screen, pert_col="pert", metric="mean_pairwise", obsm="X_pca", n_bootstrap=5)
     assert alone.mean.loc["control", "control"] > 0
 
@@ -330,7 +330,7 @@ class TestCompare:
             vcm.compare_distance(self.pert, np.eye(3), self.ctrl)
         with pytest.raises(DataError, match="pred: has no cells"):
             vcm.compare_distance(self.pert, np.empty((0, 2)), self.ctrl)
-        with pytest.raises(DataError, match="ctrl: 1 values are NaN"):
+        with pytest.raises(DataError, match="ctrl: 1 value is NaN"):
             vcm.compare_distance(self.pert, self.pert, np.array([[np.nan, 1.0]]))
         with pytest.raises(ValueError, match="mode 'x'"):
             vcm.compare_distance(self.pert, self.pert, self.ctrl, mode="x")

@@ -206,6 +206,19 @@ def label_array(labels: Any, n_cells: int, name: str) -> tuple[NDArray[np.object
     return label_texts(plain), given
 
 
+def group_names(names: Any, what: str) -> list[str]:
+    """Labels as text, of one label or several; none, and one twice, are refused."""
+    found = [str(names)] if np.ndim(names) == 0 else [str(name) for name in names]
+    if not found:
+        msg = f"{what} is empty; name at least one group"
+        raise ValueError(msg)
+    twice = [name for name in dict.fromkeys(found) if found.count(name) > 1]
+    if twice:
+        msg = f"{what} names a group twice: {some(twice)}"
+        raise ValueError(msg)
+    return found
+
+
 def number_groups(
     labels: NDArray[np.object_],
     given: Iterable[str] | None,
@@ -235,19 +248,11 @@ def number_groups(
         msg = f"{name}: {missing} of {labels.size} cells have no label in {where} and are left out"
         warnings.warn(msg, VcmetricsWarning, stacklevel=5)
     if groups is not None:
-        if isinstance(groups, str):
-            groups = [groups]
-        chosen = [str(group) for group in groups]
-        if len(set(chosen)) != len(chosen):
-            msg = f"groups= names a group twice: {some([g for g in dict.fromkeys(chosen) if chosen.count(g) > 1])}"
-            raise ValueError(msg)
+        chosen = group_names(groups, "groups=")
         unknown = [group for group in chosen if group not in numbers]
         if unknown:
             msg = f"{name}: no cell of {where} is labelled {some(unknown)} (labels: {some(sorted(present))})"
             raise DataError(msg)
-        if not chosen:
-            msg = "groups= is empty; name at least one group"
-            raise ValueError(msg)
     elif order == "appearance":
         chosen = present
     elif order == "categories" and given is not None:

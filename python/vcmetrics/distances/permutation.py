@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vcmetrics._errors import DataError
 from vcmetrics.backend.device import resolve_device
 from vcmetrics.distances.conventions import Choice, Counting, choose
-from vcmetrics.distances.inputs import strata
+from vcmetrics.distances.inputs import group_names, strata
 from vcmetrics.distances.matrix import labelled, opened, require_references
 from vcmetrics.distances.resampling import Resampled
 from vcmetrics.metrics.distance.classifiers import generator_of
@@ -115,10 +115,12 @@ def permutation_test(
     counting = choice.convention.counting
     method = counting.correction if correction is None else correction
     check_correction(method)
-    named = None if groups is None else [*dict.fromkeys([*map(str, groups), reference])]
+    reference = str(reference)
+    chosen = None if groups is None else group_names(groups, "groups=")
+    named = None if chosen is None else [*dict.fromkeys([*chosen, reference])]
     cells = opened(adata, pert_col, choice, layer, obsm, genes, named, order, n_threads)
     require_references(cells, [reference], "")
-    wanted = [label for label in (cells.labels if groups is None else map(str, groups)) if label != reference]
+    wanted = [label for label in (cells.labels if chosen is None else chosen) if label != reference]
     if not wanted:
         msg = f"{cells.name}: {reference!r} is the only group, so there is nothing to test"
         raise DataError(msg)
