@@ -116,6 +116,9 @@ def _from_cells(
 
 
 def _checked(cells: CellGroups) -> CellGroups:
+    if not cells.n_features:
+        msg = f"{cells.name}: has no features, so there is no distance between its cells"
+        raise DataError(msg)
     if cells.values is not None:
         require_finite(cells.values, cells.codes, cells.name)
     else:
@@ -236,6 +239,9 @@ def number_groups(
         raise ValueError(msg)
     numbers: dict[str | None, int] = {}
     first = np.array([numbers.setdefault(label, len(numbers)) for label in labels.tolist()], np.int64)
+    if not numbers:
+        msg = f"{name}: has no cells"
+        raise DataError(msg)
     present = [label for label in numbers if label is not None]
     where = "pert_col" if column is None else repr(column)
     if None in numbers:
