@@ -128,6 +128,10 @@ def test_list(capsys):
         (["-o", "a.xlsx"], ".csv"),
         (["--mirror", "both"], "mirror"),
         (["--correction", "magic", "--test", "--to", "GENE03"], "magic"),
+        (["--correction", "fdr_bh"], "--correction belongs to a test"),
+        (["--to", "GENE03", "--seed", "0"], "--seed belongs to a test"),
+        (["--permutations", "9"], "--permutations belongs to a test"),
+        (["--metric", "wasserstein", "--set", "max_iterations=10.5"], "max_iterations is 10.5; pass a whole number"),
     ],
 )
 def test_wrong_usage(screen, capsys, options, says, tmp_path, monkeypatch):
