@@ -284,6 +284,13 @@ def test_corrections_without_statsmodels(monkeypatch):
         vcm.permutation_test(np.eye(4), "b", correction="holm", **call)
 
 
+def test_distances_that_read_all_groups_are_not_resampled():
+    call = {"pert_col": ["a", "a", "b", "b"], "metric": "classifier_cp"}
+    for resample in (vcm.bootstrap_distance, vcm.permutation_test):
+        with pytest.raises(ValueError, match="'classifier_cp' reads all groups at once"):
+            resample(np.eye(4), "b", **call)
+
+
 def test_wrong_bootstraps():
     with pytest.raises(ValueError, match="random_state is -1"):
         vcm.bootstrap_distance(np.eye(2), pert_col=["a", "b"], random_state=-1)
