@@ -11,6 +11,7 @@ from vcmetrics.distances.conventions import choose
 from vcmetrics.distances.inputs import open_groups
 from vcmetrics.distances.permutation import adjusted
 from vcmetrics.distances.resampling import Resampled
+from vcmetrics.metrics.distance.mmd import median_gamma
 
 CASES = [
     ("edistance", {}),
@@ -282,6 +283,17 @@ def test_corrections_without_statsmodels(monkeypatch):
         assert len(vcm.permutation_test(np.eye(4), "b", correction=method, **call)) == 1
     with pytest.raises(ImportError, match=r"'holm' needs statsmodels: pip install 'vcmetrics\[stats\]'"):
         vcm.permutation_test(np.eye(4), "b", correction="holm", **call)
+
+
+def test_resamples_share_the_median_bandwidth():
+    rng = np.random.default_rng(8)
+    x, labels = rng.normal(size=(60, 4)), np.repeat(["a", "b", "c"], 20)
+    how = {"pert_col": labels, "metric": "mmd", "kernel": "rbf", "n_bootstrap": 3}
+    gamma = median_gamma(open_groups(x, labels))
+    for more in ({}, {"truncate": True}):
+        found = vcm.bootstrap_distance(x, "a", gamma="median", **more, **how)
+        expected = vcm.bootstrap_distance(x, "a", gamma=gamma, **more, **how)
+        pd.testing.assert_series_equal(found.mean, expected.mean)
 
 
 def test_distances_that_read_all_groups_are_not_resampled():

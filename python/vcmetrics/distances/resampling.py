@@ -41,6 +41,8 @@ class Resampled:
         self._gammas: list[float | None] = [None]
         self._term = ""
         name = self._spec.name
+        if name == "mmd" and isinstance(self._how["gamma"], str):  # the median of the cells, not of each resample
+            self._how["gamma"] = bandwidths(cells, self._how["gamma"], self._how["kernel"])
         if name in ("edistance", "mean_pairwise") and self._how["cell_metric"] != "sqeuclidean":
             self._term = "" if self._how.get("floor") else self._how["cell_metric"]
         elif name == "mmd" and self._how["kernel"] not in ("linear", "poly") and not self._how["truncate"]:
