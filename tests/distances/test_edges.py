@@ -147,6 +147,8 @@ def test_large_sparse_cells_are_densified_with_a_warning(monkeypatch):
     monkeypatch.setattr(cell_groups, "LARGE_COPY", 100)
     with pytest.warns(VcmetricsWarning, match="hold the sparse cells dense"):
         vcm.distance_matrix(sp.csr_matrix(X), pert_col=LABELS, metric="ks_test")
+    with pytest.warns(VcmetricsWarning, match="hold the sparse cells dense"):
+        vcm.permutation_test(sp.csr_matrix(X), "b", pert_col=LABELS, n_permutations=2)
     for metric in ("euclidean", "edistance", "mmd", "t_test", "mean_pairwise"):
         vcm.distance_matrix(sp.csr_matrix(X), pert_col=LABELS, metric=metric)
 

@@ -105,6 +105,7 @@ class CellGroups:
         if self.values is not None:
             return np.asarray(self.values[chosen])
         assert self.rows is not None
+        self._warn_of_dense(chosen.size)
         return densified(self.rows.take(chosen))
 
     def block(self, group: int) -> Floats:
@@ -117,14 +118,19 @@ class CellGroups:
         if self.values is not None:
             return self.values
         assert self.rows is not None
-        size = self.rows.n_rows * self.rows.n_cols * (8 if self.rows.data.dtype.itemsize > 4 else 4)
+        self._warn_of_dense(self.rows.n_rows)
+        return densified(self.rows)
+
+    def _warn_of_dense(self, n_cells: int) -> None:
+        """Warn where so many sparse cells make a large copy."""
+        assert self.rows is not None
+        size = n_cells * self.rows.n_cols * dense_type(self.rows).itemsize
         if size > LARGE_COPY:
             msg = (
                 f"{self.name}: {size / 2**30:.2f} GiB are made to hold the sparse cells dense, which this distance "
                 "needs; an embedding (obsm=) or a subset of genes (genes=) is smaller"
             )
-            warnings.warn(msg, VcmetricsWarning, stacklevel=2)
-        return densified(self.rows)
+            warnings.warn(msg, VcmetricsWarning, stacklevel=3)
 
     @cached_property
     def _moments(self) -> tuple[Floats, Floats]:
@@ -206,11 +212,16 @@ class CellGroups:
         return replace(self, values=self.values[chosen], codes=codes)
 
 
-def densified(rows: Rows) -> Array:
-    """Compressed rows as a dense matrix: float32 for values of at most 32 bits that it holds exactly, else float64."""
+def dense_type(rows: Rows) -> np.dtype[Any]:
+    """float32 where it holds the stored values exactly, else float64."""
     kind = rows.data.dtype
     exact = kind == np.float32 or (kind.kind in "iub" and kind.itemsize <= 2)
-    out = np.zeros((rows.n_rows, rows.n_cols), np.float32 if exact else np.float64)
+    return np.dtype(np.float32 if exact else np.float64)
+
+
+def densified(rows: Rows) -> Array:
+    """Compressed rows as a dense matrix of :func:`dense_type`."""
+    out = np.zeros((rows.n_rows, rows.n_cols), dense_type(rows))
     step = max(1, _BLOCK // max(1, rows.n_cols))
     for first in range(0, rows.n_rows, step):
         last = min(first + step, rows.n_rows)
