@@ -339,6 +339,20 @@ class TestCompare:
         unscaled = vcm.compare_distance(self.pert, self.ctrl, self.ctrl, mode="scaled", convention="pertpy-1.0")
         assert np.isfinite(unscaled)
 
+    def test_float32_stays_float32(self, monkeypatch):
+        from vcmetrics.metrics.distance import energy
+
+        seen = []
+        means = energy.pair_means
+        monkeypatch.setattr(
+            energy, "pair_means", lambda cells, *a, **k: seen.append(cells.values.dtype) or means(cells, *a, **k)
+        )
+        small = [x.astype(np.float32) for x in (self.pert, self.pert + 1, self.ctrl)]
+        wide = [x.astype(np.float64) for x in small]
+        for mode, kind in (("simple", np.float32), ("scaled", np.float64)):
+            assert vcm.compare_distance(*small, mode=mode) == vcm.compare_distance(*wide, mode=mode)
+            assert seen[-2:] == [kind, np.float64]
+
     def test_sparse_is_dense(self):
         blocks = [self.pert, self.pert + 1, self.ctrl]
         dense = vcm.compare_distance(*blocks)

@@ -95,6 +95,7 @@ def compare_distance(
         raise DataError(msg)
     if mode == "scaled":
         scaled_control = choice.convention.scale_control if scale_control is None else scale_control
+        blocks = [block.astype(np.float64, copy=False) for block in blocks]
         base = blocks[2] if fit == "control" else np.concatenate([blocks[0], blocks[2]])
         low = base.min(0)
         span = base.max(0) - low
@@ -107,7 +108,7 @@ def compare_distance(
         return float(np.divide(near, far))
 
 
-def _block(data: Any, name: str, n_threads: int) -> NDArray[np.float64]:
+def _block(data: Any, name: str, n_threads: int) -> NDArray[Any]:
     values, rows = plain_cells(data, name, n_threads)
     if values is None:
         assert rows is not None
@@ -116,4 +117,4 @@ def _block(data: Any, name: str, n_threads: int) -> NDArray[np.float64]:
         msg = f"{name}: has no cells or no features ({values.shape[0]} × {values.shape[1]})"
         raise DataError(msg)
     require_finite(values, np.zeros(len(values), np.int32), name)
-    return values.astype(np.float64, copy=False)
+    return values
