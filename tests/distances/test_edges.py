@@ -131,6 +131,11 @@ def test_transport_that_does_not_converge_is_told():
         vcm.distance_matrix(X, pert_col=LABELS, metric="wasserstein", epsilon=1e-3, max_iterations=10)
 
 
+def test_transport_between_single_cells_is_their_cost():
+    found = vcm.distance_matrix([[1.0, 2.0, 3.0], [2.0, 2.0, 5.0]], pert_col=["a", "b"], metric="wasserstein")
+    np.testing.assert_array_equal(found, [[0.0, 5.0], [5.0, 0.0]])
+
+
 def test_a_missing_extra_is_told(monkeypatch):
     from vcmetrics.metrics.distance import registry
 

@@ -83,7 +83,8 @@ def wasserstein(
 
     Returns
     -------
-    (n_pairs,): min over plans P of Σ P C + ε KL(P | a bᵀ), at the last potentials.
+    (n_pairs,): min over plans P of Σ P C + ε KL(P | a bᵀ), at the last potentials. Where all costs of a pair are equal,
+    as between two single cells, ε is 0 and the value is that cost.
 
     Notes
     -----
