@@ -37,8 +37,8 @@ class ProfileRows:
 
     ``table`` is (n_rows, n_genes), float32 or float64, and may be the caller's. ``strata`` names the study, batch or
     cell type of each row where rows were split. ``control`` is the profile of all control cells, ``strata_control``
-    that of each stratum's. With batches (of each stratum), ``batch_control`` is (n_batches, n_genes), NaN where there is
-    none; ``batch_cells`` (n_rows, n_batches).
+    that of each stratum's. With batches (of each stratum), ``batch_control`` is (n_batches, n_genes), NaN where there
+    is none; ``batch_cells`` (n_rows, n_batches).
     """
 
     name: str
