@@ -139,10 +139,14 @@ class CellGroups:
         """(n_groups, n_features) group means, accumulated in float64; NaN for an empty group."""
         if self.values is not None:
             return self._moments[0]
-        out = np.full((self.n_groups, self.n_features), np.nan)
-        for group in np.flatnonzero(self.sizes).tolist():
-            out[group] = self._sum(group) / self.sizes[group]
-        return out
+        from vcmetrics import _core
+
+        assert self.rows is not None
+        # one pass over the stored values; totals of cells are not read for sums of raw values
+        side = (self.rows.args(), np.zeros(self.codes.size), self.codes, self.n_groups, -1, -1)
+        (tables,) = _core.gather([side], self.n_features, "raw", 1.0, None, {"sum"}, 1.0, self.n_threads, None, 1)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(tables["sum"] / self.sizes[:, None], np.float64)
 
     @cached_property
     def squares(self) -> Floats:
@@ -176,10 +180,6 @@ class CellGroups:
         for group in np.flatnonzero(self.sizes).tolist():
             out[group] = aggregate(self.block(group), axis=0)
         return out
-
-    def _sum(self, group: int) -> Floats:
-        columns, values, _ = self._stored(group)
-        return np.bincount(columns, weights=values, minlength=self.n_features).astype(np.float64)
 
     def _squares(self, group: int) -> Floats:
         """Σ (x - mean)² of stored values and of zeros, apart: all terms are >= 0."""
