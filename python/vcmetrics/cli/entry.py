@@ -22,6 +22,7 @@ COMMANDS = {
     "score": "Score a prediction against real data.",
     "de": "Differential expression of every perturbation against the control.",
     "baseline": "Write the generic mean-response baseline of a real data set.",
+    "cell-eval": "cell-eval's commands, options and files: run, prep, baseline, score.",
     "demo": "Score three stand-ins for a model on real data that ship with the package.",
     "info": "Show presets, metrics and what this installation can use.",
 }
@@ -38,7 +39,7 @@ class LazyGroup(click.Group):
         """Import one command; None where there is no such one."""
         if cmd_name not in COMMANDS:
             return None
-        command = import_module(f"vcmetrics.cli.{cmd_name}").command
+        command = import_module(f"vcmetrics.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)
         return command
 
