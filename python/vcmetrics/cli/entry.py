@@ -23,6 +23,7 @@ COMMANDS = {
     "de": "Differential expression of every perturbation against the control.",
     "baseline": "Write the generic mean-response baseline of a real data set.",
     "cell-eval": "cell-eval's commands, options and files: run, prep, baseline, score.",
+    "cell-eval2": "cell-eval2's commands, options and files: run, baseline, score, prep-real-bundle.",
     "demo": "Score three stand-ins for a model on real data that ship with the package.",
     "info": "Show presets, metrics and what this installation can use.",
 }
