@@ -142,6 +142,7 @@ def gather_pair(
         target_map=settings.target_map,
         de=de,
         n_threads=settings.n_threads,
+        read_own=settings.leaves_own_genes_out(de=False),
     )
     pair = replace(pair, cells=cells, embeddings=dict(embeddings or {}))
     if needs.de:
@@ -196,7 +197,8 @@ def with_de_rules(pair: Pair, settings: Settings) -> Pair:
         for t in (pair.de_real, pair.de_pred)
     )
     # the DE metrics of version 1 leave no gene out
-    own = own_genes(pair.perturbations, real.genes, preset, settings.target_map, read=preset.naming == "v2")
+    read = preset.naming == "v2" and settings.leaves_own_genes_out(de=True)
+    own = own_genes(pair.perturbations, real.genes, preset, settings.target_map, read=read)
     return replace(pair, de_real=real, de_pred=pred, own_de=own)
 
 

@@ -13,7 +13,6 @@ from types import MappingProxyType
 from vcmetrics._errors import DataError, VcmetricsWarning
 from vcmetrics.presets.policy import ScalePolicy
 
-_CAP = 6.0  # the worst that an error's penalty can reach
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -94,7 +93,8 @@ def _raw(value: float, base: float, policy: ScalePolicy) -> float:
     ratio = (value - policy.anchor) / (base - policy.anchor)
     if ratio <= 1.0 or not policy.boxcox:
         return 1.0 - ratio
-    return max(-_CAP, -(ratio * ratio - 1.0) / 2.0)
+    power = ratio * ratio if policy.exponent == 2.0 else ratio**policy.exponent
+    return max(-policy.cap, -(power - 1.0) / policy.exponent)
 
 
 def score_one(value: float | None, base: float, policy: ScalePolicy) -> float:

@@ -23,6 +23,7 @@ from vcmetrics.presets.cell_eval2_names import POLICIES
 from vcmetrics.scoring.bundle import MANIFEST_VERSION, parquet_library
 from vcmetrics.scoring.fingerprint import anchor_digest
 from vcmetrics.scoring.replicate import BASE_SEED, N_SPLITS
+from vcmetrics.scoring.scale import from_replicate
 
 _PEERS = (
     *("config_digest", "comparator", "source_fingerprint", "source_fingerprint_strict", "resolved_device"),
@@ -84,6 +85,11 @@ def build_real_bundle(
         msg = f"the baseline gives no scale for {'; '.join(one['metric'] + ': ' + one['reason'] for one in bad)}"
         raise DataError(msg)
     anchors = compute_anchors(side, config, base_seed=base_seed, n_splits=n_splits)
+    # both ends must lie on the right sides of each other, or nothing could be scored against the bundle
+    at = list(aggregate["statistic"]).index("mean")
+    ends = {name: float(values[at]) for name, values in aggregate.items() if name != "statistic"}
+    top = {name: value for name, value in anchors.replicate.items() if name in POLICIES}
+    from_replicate(ends, ends, top, POLICIES)
     sidecar = anchor_meta(side, config, anchors)
     strict = config.cache_strict
     record = run_record(

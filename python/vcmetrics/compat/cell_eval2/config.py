@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from numbers import Real
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Self
@@ -52,7 +53,7 @@ def _number(
     value = getattr(owner, name)
     if value is None and null:
         return
-    good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    good = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
     if not good or value < low or (strict and value == low) or value > high:
         edge = (
             f"a finite number {'above' if strict else 'of at least'} {low:g}" if low > -math.inf else "a finite number"
@@ -107,6 +108,8 @@ class DEParams:
 
     def __post_init__(self) -> None:
         _choices(self)
+        if not isinstance(self.replicate_col, (str, type(None))):
+            _refuse("replicate_col", self.replicate_col, "text or null")
         _number(self, "min_abs_log2fc", low=0.0)
         _number(self, "epsilon", low=0.0)
         _number(self, "clip_value", low=1.0, strict=True, null=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,8 @@ from vcmetrics.scoring.bundle import Bundle, read_anchors, read_bundle
 from vcmetrics.scoring.fingerprint import anchor_digest
 from vcmetrics.scoring.replicate import FULL_GATED
 from vcmetrics.scoring.scale import FIXED_SCALES, from_baseline, from_reference, from_replicate, on_fixed_scale
+
+logger = logging.getLogger(__name__)
 
 AVERAGE = "avg_score"
 Aggregate = dict[str, float | None]  # by the names of the table
@@ -47,6 +50,9 @@ def expect_from_run_meta(meta: Mapping[str, Any]) -> AnchorExpect:
     """
     needed = ("source_fingerprint", "source_fingerprint_strict", "anchor_semantic_identity", "anchor_metric_names")
     missing = [key for key in needed if key not in meta]
+    version = meta.get("cell_eval2_version")
+    if not isinstance(version, str) or not version.strip():
+        missing.append("cell_eval2_version")
     if missing:
         msg = f"run_meta.json lacks {', '.join(missing)}; run again"
         raise DataError(msg)
@@ -82,9 +88,19 @@ def policies_of(
     low: float | None,
     high: float | None,
     penalty: str | None,
+    exponent: float | None,
+    cap: float | None,
 ) -> dict[str, ScalePolicy]:
     """How each metric is scaled, by registry name."""
     own = {canonical(name): policy for name, policy in (overrides or {}).items()}
+    unknown = sorted(name for name in own if name not in registry.list_metrics())
+    if unknown:
+        msg = f"overrides name {', '.join(unknown)}, which is no metric"
+        raise DataError(msg)
+    for key, value in (("penalty_exponent", exponent), ("penalty_cap", cap)):
+        if value is not None and not (math.isfinite(value) and value > 0):
+            msg = f"{key} must be a finite number above 0, not {value}"
+            raise DataError(msg)
     if penalty not in (None, "boxcox", "linear", "none"):
         msg = f"penalty {penalty!r} is not known; pass 'boxcox' or 'linear'"
         raise DataError(msg)
@@ -97,6 +113,11 @@ def policies_of(
             changes: dict[str, Any] = {} if low is None else {"low": low}
             changes |= {} if high is None else {"high": high}
             changes |= {} if penalty is None else {"boxcox": penalty == "boxcox"}
+            changes |= {} if exponent is None else {"exponent": exponent}
+            if cap is not None:
+                changes["cap"] = cap
+                if policy.boxcox and policy.low == -policy.cap and low is None:
+                    changes["low"] = -cap
             policy = replace(policy, **changes)
         out[name] = policy
     return out
@@ -110,8 +131,17 @@ def reference_of(source: Any) -> float | None:
     if len(rows) != 1:
         msg = f"the lfc_nmae reference lacks {', '.join(missing) or 'its row mean'}; pass lfc_nmae_ref_agg.csv"
         raise DataError(msg)
-    value = table["nmae_ref_raw"][rows[0]]
-    return None if value is np.ma.masked else float(value)
+    value, n = table["nmae_ref_raw"][rows[0]], table["n_perturbations"][rows[0]]
+    empty = value is np.ma.masked
+    if n is np.ma.masked or n < 0 or (n == 0) != empty:
+        msg = f"the lfc_nmae reference has n_perturbations {n} and the value {value}; that cannot be"
+        raise DataError(msg)
+    if empty:
+        logger.warning("the lfc_nmae reference scored no perturbation, so from_reference is empty")
+        return None
+    if value >= 1.0:
+        logger.warning("the lfc_nmae reference is degenerate (%g): from_reference is 1 - value", value)
+    return float(value)
 
 
 @dataclass(frozen=True)
@@ -181,7 +211,7 @@ def score_metrics(
     comparison_statistic
         Row of the aggregates that is compared; a replicate takes ``mean`` only.
     penalty_exponent, penalty_cap
-        2 and 6, the rules' own; others are not known here.
+        Power and cap of the errors' penalty below the baseline; 2 and 6, the rules' own, where None.
     clamp_low, clamp_high, penalty, overrides
         Clamps and penalty (``boxcox``, ``linear``) of all metrics; or a :class:`ScalePolicy` by metric, which wins.
     lfc_nmae_ref
@@ -206,13 +236,13 @@ def score_metrics(
     DataError
         If the tables do not fit, a decisive metric's baseline gives no scale, or the run does not belong to the bundle.
     """
-    if penalty_exponent not in (None, 2.0) or penalty_cap not in (None, 6.0):
-        msg = "only penalty_exponent=2 and penalty_cap=6, those of the rules, are known here; leave them out"
-        raise DataError(msg)
     if anchor_cache is not None:
         msg = "anchor_cache: a cache of cell-eval2 is not read here; pass anchor= with the folder of anchors"
         raise DataError(msg)
     scales = [scale] if isinstance(scale, str) else list(scale or [])
+    if len(set(scales)) != len(scales):
+        msg = f"a scale is named twice ({', '.join(scales)})"
+        raise DataError(msg)
     waivers: list[str] = []
     bundle: Bundle | None = None
     replicate: Replicate | None = None
@@ -248,7 +278,7 @@ def score_metrics(
         raise DataError(msg)
     user = read_wide(results_user, comparison_statistic)
     base = None if results_base is None else read_wide(results_base, comparison_statistic)
-    policies = policies_of(list(user), overrides, clamp_low, clamp_high, penalty)
+    policies = policies_of(list(user), overrides, clamp_low, clamp_high, penalty, penalty_exponent, penalty_cap)
     columns = score_columns(user, base, policies, replicate, lfc_nmae_ref, scales)
     if bundle is not None:
         official = bundle.official and not waivers
