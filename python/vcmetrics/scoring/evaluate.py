@@ -99,7 +99,8 @@ def recipes_of(one: SideInput, preset: Preset, needs: Needs, *, bulk: bool, arit
     )
     if one.kind == "counts" and rules.key == "lognorm32" and one.single:
         # DE on the log-normalised values themselves
-        de = Recipe("lognorm32", one.target_sum, frozenset({"sum" if geometric else "expm1", "rank"}))
+        linear = {"expm1"} if not geometric or gate is not None else set()
+        de = Recipe("lognorm32", one.target_sum, frozenset({"rank", "sum"} | linear))
         test = replace(test, logged=True, linear_table="expm1")
     elif one.kind == "counts" and arithmetic == "gpu32":
         fields = {"rank", "sum"} | ({"log1p"} if geometric else set())
