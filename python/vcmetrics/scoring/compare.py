@@ -142,7 +142,7 @@ def gather_pair(
         target_map=settings.target_map,
         de=de,
         n_threads=settings.n_threads,
-        read_own=settings.leaves_own_genes_out(de=False),
+        read_own=settings.needs_own_genes(de=False),
     )
     pair = replace(pair, cells=cells, embeddings=dict(embeddings or {}))
     if needs.de:
@@ -197,7 +197,7 @@ def with_de_rules(pair: Pair, settings: Settings) -> Pair:
         for t in (pair.de_real, pair.de_pred)
     )
     # the DE metrics of version 1 leave no gene out
-    read = preset.naming == "v2" and settings.leaves_own_genes_out(de=True)
+    read = preset.naming == "v2" and settings.needs_own_genes(de=True)
     own = own_genes(pair.perturbations, real.genes, preset, settings.target_map, read=read)
     return replace(pair, de_real=real, de_pred=pred, own_de=own)
 

@@ -120,6 +120,9 @@ def build_generic_baseline(
     )
     table = finished.table
     aggregate = wide_table(by_metric(frame(table)), output_names(config))
+    if not any(canonical(name) in POLICIES for name in aggregate):
+        msg = "no scoreable metric is in this selection, so there is no baseline to score against"
+        raise DataError(msg)
     bad = unusable(aggregate)
     if bad and not allow_degenerate:
         what = "; ".join(f"{one['metric']}: {one['reason']}" for one in bad)
@@ -136,7 +139,8 @@ def baseline_cells(
 ) -> tuple[BaselinePrediction, GenericProfile]:
     """The cells, and the profile that they show."""
     groups, genes = side.one.side.groups, side.cells.genes
-    found = resolve_targets(groups.perturbations, genes, target_map(config))
+    n = len(groups.perturbations)
+    found = resolve_targets(groups.perturbations, genes, target_map(config)) if exclude else (None,) * n
     gene_of = dict(zip(groups.perturbations, found, strict=True))
     where = {str(gene): k for k, gene in enumerate(genes)}
     named = [gene_of.get(label) for label in groups.labels]

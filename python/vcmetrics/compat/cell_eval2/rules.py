@@ -90,7 +90,6 @@ def preset_of(config: EvalConfig) -> Preset:
         "max_counts_per_cell": float(config.max_counts_per_cell),
         "target_sum": "median_real_control" if config.target_sum is None else float(config.target_sum),
         "bulk_target_sum": float(config.bulk_target_sum),
-        "discrete": config.allow_discrete,
         "allow_fractional": config.allow_fractional_counts,
         "exclude": d.exclusion_scope if d.exclude_target_gene else "none",
         "ties": d.tie_policy,
@@ -109,6 +108,8 @@ def preset_of(config: EvalConfig) -> Preset:
     }
     if config.version == "v2":  # version 1 guesses the type and checks nothing
         changes |= {"input_type": config.input_type, "check_values": config.validate_input}
+    elif config.allow_discrete:  # its one effect: version 1 takes every matrix for counts
+        changes["input_type"] = "counts"
     return rules_of_version(config).replace(changes)
 
 

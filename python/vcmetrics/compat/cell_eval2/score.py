@@ -74,6 +74,11 @@ def read_wide(source: Any, statistic: str) -> Aggregate:
     if len(rows) != 1:
         msg = f"the aggregate has {len(rows)} rows {statistic!r} (rows: {', '.join(map(str, table['statistic']))})"
         raise DataError(msg)
+    names = [canonical(name) for name in table if name != "statistic"]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        msg = f"the aggregate holds {', '.join(twice)} under two names"
+        raise DataError(msg)
     out: Aggregate = {}
     for name, values in table.items():
         if name != "statistic":
