@@ -315,3 +315,10 @@ def test_names_that_are_not_here():
         compute_metrics("a", "b", device="cuda")
     with pytest.raises(DataError, match="version v1"):
         build_generic_baseline("a", config=EvalConfig.v1())
+
+
+def test_one_metric_under_two_names_is_refused(tmp_path):
+    table = tmp_path / "agg.csv"
+    table.write_text("statistic,expr_mae,mae\nmean,0.5,0.5\n")
+    with pytest.raises(DataError, match="expr_mae under two names"):
+        score_metrics(table, table)

@@ -74,11 +74,6 @@ def read_wide(source: Any, statistic: str) -> Aggregate:
     if len(rows) != 1:
         msg = f"the aggregate has {len(rows)} rows {statistic!r} (rows: {', '.join(map(str, table['statistic']))})"
         raise DataError(msg)
-    names = [canonical(name) for name in table if name != "statistic"]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        msg = f"the aggregate holds {', '.join(twice)} under two names"
-        raise DataError(msg)
     out: Aggregate = {}
     for name, values in table.items():
         if name != "statistic":
@@ -316,6 +311,12 @@ def score_columns(
 ) -> dict[str, Column]:
     """Every column of the table."""
     values = {canonical(name): value for name, value in user.items()}
+    named = {name for scale in scales for name in FIXED_SCALES.get(scale, {})} if base is None else set(values)
+    spelt = [canonical(name) for name in user]
+    twice = sorted({name for name in spelt if name in named and spelt.count(name) > 1})
+    if twice:
+        msg = f"the aggregate holds {', '.join(twice)} under two names"
+        raise DataError(msg)
     # an empty cohort leaves a gated metric out; names of version 1 have no gates
     gated = [canonical(name) for name in user if name == canonical(name) and has_gate(name)]
     out: dict[str, Column] = {}
