@@ -100,6 +100,9 @@ def test_rows_of_a_heat_map_are_clustered():
     matrix = pd.DataFrame(np.abs(at[:, None] - at))
     order = cluster_order(matrix)
     assert {tuple(sorted(order[:3])), tuple(sorted(order[3:]))} == {(0, 2, 4), (1, 3, 5)}
+    similar = 1 - matrix
+    similar.attrs["parameters"] = {"similarity": True}
+    assert cluster_order(similar).tolist() == order.tolist()
     matrix.iloc[2, 3] = np.nan
     assert sorted(cluster_order(matrix - 0.5)) == list(range(6))
     assert cluster_order(matrix.iloc[:2, :2]).tolist() == [0, 1]
@@ -128,6 +131,10 @@ def test_list(capsys):
         (["-o", "a.xlsx"], ".csv"),
         (["--mirror", "both"], "mirror"),
         (["--correction", "magic", "--test", "--to", "GENE03"], "magic"),
+        (["--correction", "fdr_bh"], "--correction belongs to a test"),
+        (["--to", "GENE03", "--seed", "0"], "--seed belongs to a test"),
+        (["--permutations", "9"], "--permutations belongs to a test"),
+        (["--metric", "wasserstein", "--set", "max_iterations=10.5"], "max_iterations is 10.5; pass a whole number"),
     ],
 )
 def test_wrong_usage(screen, capsys, options, says, tmp_path, monkeypatch):

@@ -43,6 +43,14 @@ def test_singular_covariance():
     assert np.isfinite(shrunk["a"])
 
 
+def test_equal_cells_have_a_singular_covariance():
+    x = np.array([0.1] * 7 + [0.3, 0.9, 0.4])[:, None]
+    with pytest.warns(VcmetricsWarning, match="covariance of 'a' is singular"):
+        found = vcm.distance_matrix(x, pert_col=["a"] * 7 + ["b"] * 3, metric="mahalanobis")
+    assert np.isnan(found.loc["a", "b"])
+    assert np.isfinite(found.loc["b", "a"])
+
+
 def test_ledoit_wolf_is_scikit_learns():
     covariance = pytest.importorskip("sklearn.covariance")
     from vcmetrics.metrics.distance.moments import ledoit_wolf
@@ -86,8 +94,22 @@ def test_nb_ll_takes_counts_only():
         ("mmd", {"estimator": "w"}, "estimator 'w'"),
         ("mmd", {"one_cell": "x"}, "one_cell 'x'"),
         ("edistance", {"floor": 1.0, "estimator": "u"}, "floor"),
+        ("mean_pairwise", {"estimator": "U"}, "estimator 'U'"),
+        ("mean_pairwise", {"estimator": "U", "cell_metric": "sqeuclidean"}, "estimator 'U'"),
         ("euclidean", {"aggregate": "mode"}, "aggregate 'mode'"),
         ("kendall", {"unit": "x"}, "unit 'x'"),
+        ("mmd", {"kernel": "poly", "degree": 2.5}, r"degree is 2\.5; pass a whole number, at least 1"),
+        ("edistance", {"floor": -1.0}, r"floor is -1\.0; pass a number, at least 0"),
+        ("t_test", {"var_floor": -1.0}, "var_floor"),
+        ("sym_kldiv", {"std_floor": -1.0}, "std_floor"),
+        ("frechet", {"ridge": -1.0}, "ridge"),
+        ("mean_var_distribution", {"n_points": 2}, "n_points"),
+        ("wasserstein", {"max_iterations": 10.5}, "max_iterations"),
+        ("wasserstein", {"scale": "x"}, "scale is 'x'; pass a positive number"),
+        ("sinkhorn_divergence", {"check_every": 0}, "check_every"),
+        ("sliced_wasserstein", {"n_projections": 2.5}, "n_projections"),
+        ("sliced_wasserstein", {"random_state": None}, "random_state"),
+        ("classifier_proba", {"random_state": -1}, "random_state"),
         ("wasserstein", {"epsilon": 0.0}, "epsilon"),
         ("sinkhorn_divergence", {"threshold": -1.0}, "threshold"),
         ("sliced_wasserstein", {"n_projections": 0}, "n_projections"),

@@ -180,11 +180,15 @@ def change(value):
         ((X,), {"pert_col": "pert"}, TypeError, "one label a cell"),
         ((X,), {"pert_col": L, "layer": "x"}, ValueError, "belong to AnnData"),
         ((X[0],), {"pert_col": L}, DataError, "1 dimensions"),
+        ((X[:0],), {"pert_col": []}, DataError, "has no cells"),
+        ((X[:, :0],), {"pert_col": L}, DataError, "has no features"),
+        ((sp.csr_matrix((6, 0)),), {"pert_col": L}, DataError, "has no features"),
         ((X.astype(complex),), {"pert_col": L}, DataError, "complex128"),
         ((X.astype(str),), {"pert_col": L}, DataError, "real numbers"),
-        ((change(np.nan),), {"pert_col": L}, DataError, "1 values are NaN.*cell 3, feature 1"),
+        ((change(np.nan),), {"pert_col": L}, DataError, "1 value is NaN.*cell 3, feature 1"),
         ((change(np.inf),), {"pert_col": L}, DataError, "cell 3, feature 1, inf"),
-        ((sp.csr_matrix(change(np.nan)),), {"pert_col": L}, DataError, "NaN"),
+        ((sp.csr_matrix(change(np.nan)),), {"pert_col": L}, DataError, "1 value is NaN.*cell 3, feature 1, nan"),
+        ((sp.csc_matrix(change(np.inf)),), {"pert_col": L}, DataError, "1 value is NaN.*cell 3, feature 1, inf"),
         ((X,), {"pert_col": L, "genes": [True]}, DataError, "mask of 1 for 2"),
         ((X,), {"pert_col": L, "genes": ["g"]}, TypeError, "mask"),
         ((X,), {"pert_col": L, "metric": "edistanc"}, ValueError, "did you mean edistance"),
@@ -208,6 +212,38 @@ def test_wrong_input(arguments, keywords, error, says):
 
 def test_nan_in_a_cell_that_is_not_used():
     found = vcm.distance_matrix(change(np.nan), pert_col=L, groups=["a", "c"])
+    assert np.isfinite(found).all().all()
+
+
+def test_references_of_strata_keep_their_order(screen):
+    how = {"pert_col": "pert", "within": "batch"}
+    for references in (["geneA", "control"], ["control", "geneA"]):
+        assert vcm.distances_to(screen, references, **how).columns.tolist() == references
+        assert vcm.bootstrap_distance(screen, references, n_bootstrap=2, **how).mean.columns.tolist() == references
+
+
+def test_labels_that_are_numbers_or_named_twice():
+    numbers = [3, 3, 11, 11, 5, 5]
+    found = vcm.distances_to(X, 11, pert_col=numbers, groups=5)
+    assert (found.name, found.index.tolist()) == ("11", ["5"])
+    assert vcm.permutation_test(X, 11, pert_col=numbers, groups=[3], n_permutations=3).index.tolist() == ["3"]
+    for call in (vcm.distances_to, vcm.bootstrap_distance):
+        with pytest.raises(ValueError, match="reference= names a group twice: '3'"):
+            call(X, [3, 3], pert_col=numbers)
+        with pytest.raises(ValueError, match="groups= names a group twice: '3'"):
+            call(X, 11, pert_col=numbers, groups=[3, 3])
+        with pytest.raises(ValueError, match="reference= is empty"):
+            call(X, [], pert_col=numbers)
+
+
+def test_nan_in_an_embedding_is_placed(screen):
+    screen.obsm["X_pca"][4, 2] = np.nan
+    with pytest.raises(DataError, match=r"obsm 'X_pca': 1 value is NaN.*cell 4, feature 2"):
+        vcm.distance_matrix(screen, pert_col="pert", obsm="X_pca")
+
+
+def test_nan_in_a_sparse_cell_that_is_not_used():
+    found = vcm.distance_matrix(sp.csr_matrix(change(np.nan)), pert_col=L, groups=["a", "c"])
     assert np.isfinite(found).all().all()
 
 

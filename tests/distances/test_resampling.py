@@ -94,6 +94,29 @@ def test_permuted_labels(cells, metric, parameters):
         np.testing.assert_allclose(turned, found, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("metric", ["spearman", "kendall"])
+@pytest.mark.parametrize("layout", [np.asarray, sp.csr_matrix])
+def test_tied_features_stay_tied(metric, layout):
+    """Means of drawn counts tie as those of the cells themselves do, zero or not."""
+    rng = np.random.default_rng(4)
+    x = rng.poisson(0.4, (N + M, 30)).astype(float)
+    choice, cells = choose(metric, None, {}), open_groups(layout(x), np.repeat(["a", "b"], [N, M]))
+    wx = rng.multinomial(N, np.full(N, 1 / N), B).T.astype(float)
+    wy = rng.multinomial(M, np.full(M, 1 / M), B).T.astype(float)
+    masks = np.stack([rng.permutation(np.arange(N + M) < N) for _ in range(B)], axis=1)
+    found = np.concatenate(
+        [Resampled(choice, cells, 0, 1).drawn(wx, wy), Resampled(choice, cells, 0, 1).permuted(masks)]
+    )
+    expected = [
+        *(
+            directly(choice, np.repeat(x[:N], wx[:, k].astype(int), 0), np.repeat(x[N:], wy[:, k].astype(int), 0))
+            for k in range(B)
+        ),
+        *(directly(choice, x[masks[:, k]], x[~masks[:, k]]) for k in range(B)),
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("sizes", [(40, 41), (4, 90)])
 def test_small_groups_take_the_short_way(sizes, monkeypatch):
     """Few cells against many are looked at alone; both ways agree."""
@@ -127,7 +150,7 @@ def test_bootstrap_tables(screen):
         screen, ["control", "geneC"], pert_col="pert", obsm="X_pca", n_bootstrap=5, within="batch", metric="r2"
     )
     assert several.mean.index.names == ["batch", "pert"]
-    assert list(several.mean.columns) == ["geneC", "control"]
+    assert list(several.mean.columns) == ["control", "geneC"]
     alone = vcm.bootstrap_distance(screen, pert_col="pert", metric="mean_pairwise", obsm="X_pca", n_bootstrap=5)
     assert alone.mean.loc["control", "control"] > 0
 
@@ -237,6 +260,9 @@ def test_p_values_are_uniform_under_the_null():
         ({"reference": "z"}, DataError, "labelled 'z'"),
         ({"groups": ["a"], "reference": "a"}, DataError, "only group"),
         ({"n_permutations": 0}, ValueError, "n_permutations is 0"),
+        ({"n_permutations": 9.5}, ValueError, r"n_permutations is 9\.5; pass a whole number"),
+        ({"random_state": None}, ValueError, "random_state is None"),
+        ({"alpha": 5}, ValueError, "alpha is 5"),
         ({"correction": "magic"}, ValueError, "correction 'magic'.*holm-sidak"),
     ],
 )
@@ -258,7 +284,16 @@ def test_corrections_without_statsmodels(monkeypatch):
         vcm.permutation_test(np.eye(4), "b", correction="holm", **call)
 
 
+def test_distances_that_read_all_groups_are_not_resampled():
+    call = {"pert_col": ["a", "a", "b", "b"], "metric": "classifier_cp"}
+    for resample in (vcm.bootstrap_distance, vcm.permutation_test):
+        with pytest.raises(ValueError, match="'classifier_cp' reads all groups at once"):
+            resample(np.eye(4), "b", **call)
+
+
 def test_wrong_bootstraps():
+    with pytest.raises(ValueError, match="random_state is -1"):
+        vcm.bootstrap_distance(np.eye(2), pert_col=["a", "b"], random_state=-1)
     with pytest.raises(ValueError, match="n_bootstrap is 0"):
         vcm.bootstrap_distance(np.eye(4), pert_col=list("aabb"), n_bootstrap=0)
     with pytest.raises(ValueError, match="draws 'x'"):
@@ -302,7 +337,7 @@ class TestCompare:
             vcm.compare_distance(self.pert, np.eye(3), self.ctrl)
         with pytest.raises(DataError, match="pred: has no cells"):
             vcm.compare_distance(self.pert, np.empty((0, 2)), self.ctrl)
-        with pytest.raises(DataError, match="ctrl: 1 values are NaN"):
+        with pytest.raises(DataError, match="ctrl: 1 value is NaN"):
             vcm.compare_distance(self.pert, self.pert, np.array([[np.nan, 1.0]]))
         with pytest.raises(ValueError, match="mode 'x'"):
             vcm.compare_distance(self.pert, self.pert, self.ctrl, mode="x")

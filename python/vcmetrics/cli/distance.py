@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+from click.core import ParameterSource
 
 from vcmetrics._errors import DataError
 from vcmetrics.cli.options import Setting, layer_option, machine_options, split_names
@@ -162,7 +163,11 @@ def _check(
     from vcmetrics.results.files import require_parquet
 
     wrong = None
-    if test and len(references) != 1:
+    asked = click.get_current_context().get_parameter_source
+    idle = [name for name in ("permutations", "seed", "correction") if asked(name) is ParameterSource.COMMANDLINE]
+    if idle and not test:
+        wrong = f"--{idle[0]} belongs to a test: pass --test"
+    elif test and len(references) != 1:
         wrong = "--test compares with one group: pass --to LABEL"
     elif mirror is not None and references:
         wrong = "--mirror is for a whole matrix; --to asks for columns"

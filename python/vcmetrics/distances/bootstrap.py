@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from vcmetrics.backend.device import resolve_device
 from vcmetrics.distances.conventions import Choice, choose
-from vcmetrics.distances.inputs import strata
+from vcmetrics.distances.inputs import group_names, strata
 from vcmetrics.distances.matrix import frame, labelled, opened, require_references
 from vcmetrics.distances.resampling import Resampled
 from vcmetrics.metrics.distance.classifiers import generator_of
+from vcmetrics.metrics.distance.numbers import whole
 from vcmetrics.sources.cell_groups import CellGroups
 
 if TYPE_CHECKING:
@@ -99,20 +100,18 @@ def bootstrap_distance(
     True
     """
     resolve_device(device, what="bootstrap_distance")
-    if n_bootstrap < 1:
-        msg = f"n_bootstrap is {n_bootstrap}; pass a positive whole number"
-        raise ValueError(msg)
+    whole(1, n_bootstrap=n_bootstrap)
+    whole(0, random_state=random_state)
     choice = choose(metric, convention, parameters).resampled(parameters)
     draws = choice.convention.draws if draws is None else draws
     if draws not in DRAWS:
         msg = f"draws {draws!r} is not known; choose from {', '.join(DRAWS)}"
         raise ValueError(msg)
-    references = None if reference is None else [reference] if isinstance(reference, str) else list(map(str, reference))
-    named = groups
-    if groups is not None and references is not None:
-        named = [*dict.fromkeys([*map(str, groups), *references])]
+    references = None if reference is None else group_names(reference, "reference=")
+    chosen = None if groups is None else group_names(groups, "groups=")
+    named = None if chosen is None else [*dict.fromkeys([*chosen, *(references or [])])]
     cells = opened(adata, pert_col, choice, layer, obsm, genes, named, order, n_threads)
-    wanted = cells.labels if groups is None else tuple(map(str, groups))
+    wanted = cells.labels if chosen is None else chosen
     if references is not None:
         require_references(cells, references, "")
     means, variances = [], []
@@ -123,7 +122,8 @@ def bootstrap_distance(
         mean, variance = _tables(part, choice, rows, references, n_bootstrap, random_state, draws)
         means.append((key, frame(mean, rows, references or rows)))
         variances.append((key, frame(variance, rows, references or rows)))
-    out = [labelled(adata, tables, cells, pert_col, within, choice) for tables in (means, variances)]
+    square = references is None
+    out = [labelled(adata, tables, cells, pert_col, within, choice, square=square) for tables in (means, variances)]
     if references is not None and len(references) == 1:
         return Bootstrap(*(table.iloc[:, 0] for table in out))
     return Bootstrap(*out)

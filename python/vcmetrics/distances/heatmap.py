@@ -34,21 +34,29 @@ def require_matplotlib() -> None:
 def cluster_order(matrix: pd.DataFrame) -> NDArray[np.int64]:
     """Rows of a square matrix in the order of the leaves of average linkage, optimally turned.
 
-    Undefined distances count as the largest; an asymmetric matrix counts by the mean of both ways.
+    Undefined distances count as the largest; an asymmetric matrix counts by the mean of both ways, similarities by
+    their negative.
     """
     from scipy.cluster.hierarchy import leaves_list, linkage
     from scipy.spatial.distance import squareform
 
     values = matrix.to_numpy(np.float64)
+    if is_similarity(matrix):
+        values = -values
     if len(values) < 3:
         return np.arange(len(values))
     finite = values[np.isfinite(values)]
     full = np.where(np.isfinite(values), values, finite.max() if finite.size else 0.0)
     full = (full + full.T) / 2
-    full -= min(float(full.min()), 0.0)  # unbiased estimates may be negative
+    full -= min(float(full.min()), 0.0)  # unbiased estimates may be negative, and similarities are
     np.fill_diagonal(full, 0.0)
     tree = linkage(squareform(full, checks=False), method="average", optimal_ordering=len(full) <= 1000)
     return np.asarray(leaves_list(tree), np.int64)
+
+
+def is_similarity(matrix: pd.DataFrame) -> bool:
+    """Whether large numbers mean alike."""
+    return bool(matrix.attrs.get("parameters", {}).get("similarity", False))
 
 
 def plot_heatmap(matrix: pd.DataFrame, path: Path, *, title: str, suffix: str = ".png") -> None:
@@ -81,7 +89,7 @@ def plot_heatmap(matrix: pd.DataFrame, path: Path, *, title: str, suffix: str = 
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     colours = colormaps["viridis"].with_extremes(bad="0.8")
-    # the diagonal is 0 by definition and would take half of the scale
+    # the diagonal is known beforehand and would take half of the scale
     off = values[~np.eye(n, dtype=bool)]
     off = off[np.isfinite(off)]
     low, high = (float(off.min()), float(off.max())) if off.size else (0.0, 1.0)
@@ -98,5 +106,5 @@ def plot_heatmap(matrix: pd.DataFrame, path: Path, *, title: str, suffix: str = 
         axes.set_yticks([])
         axes.set_xlabel(f"{n} groups, clustered")
     axes.tick_params(length=0)
-    figure.colorbar(image, ax=axes, shrink=0.8, label="distance")
+    figure.colorbar(image, ax=axes, shrink=0.8, label="similarity" if is_similarity(matrix) else "distance")
     figure.savefig(path, format=suffix[1:], dpi=150)

@@ -13,7 +13,7 @@ from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.sources import ChunkedArray, Rows, open_cells
 from vcmetrics.sources.annotations import label_texts, number_order
 from vcmetrics.sources.arrays import MemoryArray
-from vcmetrics.sources.cell_groups import CellGroups, plain_floats, require_finite
+from vcmetrics.sources.cell_groups import CellGroups, plain_floats, require_finite, require_finite_rows
 from vcmetrics.sources.cells import Cells
 from vcmetrics.sources.compact import canonical, compact_rows
 from vcmetrics.sources.genes import check_unique, some
@@ -98,11 +98,13 @@ def _from_cells(
     )
     values: Array | None = None
     rows: Rows | None = None
+    name = cells.name
     if obsm is not None:
         if genes is not None:
             msg = f"genes= selects columns of X or a layer; obsm={obsm!r} has dimensions, not genes"
             raise ValueError(msg)
-        values = plain_floats(cells.obsm(obsm, as_stored=True), f"{cells.name}: obsm {obsm!r}")
+        name = f"{cells.name}: obsm {obsm!r}"
+        values = plain_floats(cells.obsm(obsm, as_stored=True), name)
     else:
         if genes is not None:
             cells = cells.with_gene_order(gene_columns(genes, cells.genes, cells.n_vars, cells.name))
@@ -110,19 +112,18 @@ def _from_cells(
             values = plain_floats(cells.dense(threads), cells.name)
         else:
             rows = cells.rows(threads)
-    return _checked(CellGroups(found, codes, values, rows, cells.name, threads))
+    return _checked(CellGroups(found, codes, values, rows, name, threads))
 
 
 def _checked(cells: CellGroups) -> CellGroups:
+    if not cells.n_features:
+        msg = f"{cells.name}: has no features, so there is no distance between its cells"
+        raise DataError(msg)
     if cells.values is not None:
         require_finite(cells.values, cells.codes, cells.name)
     else:
         assert cells.rows is not None
-        data = cells.rows.data
-        stored = data.read(0, len(data)).reshape(-1, 1)
-        used = np.repeat(cells.codes, np.diff(cells.rows.indptr))
-        if stored.dtype.kind == "f":
-            require_finite(stored, used, f"{cells.name} (stored values)")
+        require_finite_rows(cells.rows, cells.codes, cells.name)
     return cells
 
 
@@ -208,6 +209,19 @@ def label_array(labels: Any, n_cells: int, name: str) -> tuple[NDArray[np.object
     return label_texts(plain), given
 
 
+def group_names(names: Any, what: str) -> list[str]:
+    """Labels as text, of one label or several; none, and one twice, are refused."""
+    found = [str(names)] if np.ndim(names) == 0 else [str(name) for name in names]
+    if not found:
+        msg = f"{what} is empty; name at least one group"
+        raise ValueError(msg)
+    twice = [name for name in dict.fromkeys(found) if found.count(name) > 1]
+    if twice:
+        msg = f"{what} names a group twice: {some(twice)}"
+        raise ValueError(msg)
+    return found
+
+
 def number_groups(
     labels: NDArray[np.object_],
     given: Iterable[str] | None,
@@ -225,6 +239,9 @@ def number_groups(
         raise ValueError(msg)
     numbers: dict[str | None, int] = {}
     first = np.array([numbers.setdefault(label, len(numbers)) for label in labels.tolist()], np.int64)
+    if not numbers:
+        msg = f"{name}: has no cells"
+        raise DataError(msg)
     present = [label for label in numbers if label is not None]
     where = "pert_col" if column is None else repr(column)
     if None in numbers:
@@ -237,19 +254,11 @@ def number_groups(
         msg = f"{name}: {missing} of {labels.size} cells have no label in {where} and are left out"
         warnings.warn(msg, VcmetricsWarning, stacklevel=5)
     if groups is not None:
-        if isinstance(groups, str):
-            groups = [groups]
-        chosen = [str(group) for group in groups]
-        if len(set(chosen)) != len(chosen):
-            msg = f"groups= names a group twice: {some([g for g in dict.fromkeys(chosen) if chosen.count(g) > 1])}"
-            raise ValueError(msg)
+        chosen = group_names(groups, "groups=")
         unknown = [group for group in chosen if group not in numbers]
         if unknown:
             msg = f"{name}: no cell of {where} is labelled {some(unknown)} (labels: {some(sorted(present))})"
             raise DataError(msg)
-        if not chosen:
-            msg = "groups= is empty; name at least one group"
-            raise ValueError(msg)
     elif order == "appearance":
         chosen = present
     elif order == "categories" and given is not None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vcmetrics._errors import DataError
 from vcmetrics.backend.device import resolve_device
 from vcmetrics.distances.conventions import Choice, choose
-from vcmetrics.distances.inputs import covariates, open_groups, strata
+from vcmetrics.distances.inputs import covariates, group_names, open_groups, strata
 from vcmetrics.sources.cell_groups import CellGroups
 from vcmetrics.sources.genes import some
 
@@ -115,7 +115,7 @@ def distance_matrix(
     tables = [
         (key, frame(matrix_values(part, choice, mirror, diagonal), part.labels, part.labels)) for key, part in parts
     ]
-    return labelled(adata, tables, cells, pert_col, within, choice)
+    return labelled(adata, tables, cells, pert_col, within, choice, square=True)
 
 
 def distances_to(
@@ -178,13 +178,11 @@ def distances_to(
     resolve_device(device, what="distances_to")
     choice = choose(metric, convention, parameters)
     diagonal = check_diagonal(choice.convention.diagonal if diagonal is None else diagonal)
-    references = [reference] if isinstance(reference, str) else [str(label) for label in reference]
-    if not references:
-        msg = "reference= is empty; name at least one group"
-        raise ValueError(msg)
-    named = None if groups is None else [*dict.fromkeys([*map(str, groups), *references])]
+    references = group_names(reference, "reference=")
+    chosen = None if groups is None else group_names(groups, "groups=")
+    named = None if chosen is None else [*dict.fromkeys([*chosen, *references])]
     cells = opened(adata, pert_col, choice, layer, obsm, genes, named, order, n_threads)
-    wanted = cells.labels if groups is None else tuple(str(group) for group in groups)
+    wanted = cells.labels if chosen is None else chosen
     require_references(cells, references, "")
     tables = []
     for key, part in [((), cells)] if within is None else strata(adata, within, cells):
@@ -343,8 +341,13 @@ def labelled(
     pert_col: Any,
     within: Any,
     choice: Choice,
+    *,
+    square: bool = False,
 ) -> pd.DataFrame:
-    """One table with names on its axes; several strata below each other."""
+    """One table with names on its axes; several strata below each other.
+
+    ``square``: the columns are the groups themselves, in the order of ``cells``.
+    """
     import pandas as pd
 
     name = pert_col if isinstance(pert_col, str) else getattr(pert_col, "name", None)
@@ -355,7 +358,7 @@ def labelled(
         names, _ = covariates(adata, within, cells.codes.size)
         keys = [key if len(key) > 1 else key[0] for key, _ in tables]
         table = pd.concat([part for _, part in tables], keys=keys, names=[*names, name])
-        if set(table.columns) <= set(cells.labels):
+        if square:  # a stratum may lack a group that another has
             table = table[[label for label in cells.labels if label in table.columns]]
     table.columns.name = name
     table.attrs = settings_of(choice)

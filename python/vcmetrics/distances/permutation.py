@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from vcmetrics._errors import DataError
 from vcmetrics.backend.device import resolve_device
 from vcmetrics.distances.conventions import Choice, Counting, choose
-from vcmetrics.distances.inputs import strata
+from vcmetrics.distances.inputs import group_names, strata
 from vcmetrics.distances.matrix import labelled, opened, require_references
 from vcmetrics.distances.resampling import Resampled
 from vcmetrics.metrics.distance.classifiers import generator_of
+from vcmetrics.metrics.distance.numbers import is_number, whole
 from vcmetrics.sources.cell_groups import CellGroups
 
 if TYPE_CHECKING:
@@ -105,17 +106,21 @@ def permutation_test(
     0.01
     """
     resolve_device(device, what="permutation_test")
-    if n_permutations < 1:
-        msg = f"n_permutations is {n_permutations}; pass a positive whole number"
+    whole(1, n_permutations=n_permutations)
+    whole(0, random_state=random_state)
+    if not (is_number(alpha) and 0 < alpha < 1):
+        msg = f"alpha is {alpha!r}; pass a level between 0 and 1"
         raise ValueError(msg)
     choice = choose(metric, convention, parameters).resampled(parameters)
     counting = choice.convention.counting
     method = counting.correction if correction is None else correction
     check_correction(method)
-    named = None if groups is None else [*dict.fromkeys([*map(str, groups), reference])]
+    reference = str(reference)
+    chosen = None if groups is None else group_names(groups, "groups=")
+    named = None if chosen is None else [*dict.fromkeys([*chosen, reference])]
     cells = opened(adata, pert_col, choice, layer, obsm, genes, named, order, n_threads)
     require_references(cells, [reference], "")
-    wanted = [label for label in (cells.labels if groups is None else map(str, groups)) if label != reference]
+    wanted = [label for label in (cells.labels if chosen is None else chosen) if label != reference]
     if not wanted:
         msg = f"{cells.name}: {reference!r} is the only group, so there is nothing to test"
         raise DataError(msg)

@@ -253,13 +253,16 @@ class Resampled:
         squares = np.empty(mean.shape) if deep else mean
         step = max(1, (1 << 24) // max(1, rows.size))
         for start in range(0, cells.n_features, step):
-            turned = np.ascontiguousarray(cells.values[rows, start : start + step].T, np.float64)
+            features = slice(start, start + step)
+            turned = np.ascontiguousarray(cells.values[rows, features].T, np.float64)
+            if not deep:  # plain sums: features whose drawn values are alike tie, and zeros stay 0
+                mean[:, features] = products(turned, weights).T / n
+                continue
             centre = turned.mean(1, keepdims=True)
             turned -= centre
             away = products(turned, weights).T / n
-            mean[:, start : start + step] = away + centre.T
-            if deep:
-                squares[:, start : start + step] = np.maximum(products(turned**2, weights).T - n * away**2, 0.0)
+            mean[:, features] = away + centre.T
+            squares[:, features] = np.maximum(products(turned**2, weights).T - n * away**2, 0.0)
         return mean, squares
 
     def _from_cells(self, rows_x: NDArray[np.int64], wx: Array, rows_y: NDArray[np.int64], wy: Array) -> Values:

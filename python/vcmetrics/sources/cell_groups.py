@@ -240,9 +240,36 @@ def require_finite(values: Array, codes: NDArray[np.int32], name: str) -> None:
         if first is None and len(bad):
             first = (start + int(bad[0, 0]), int(bad[0, 1]))
     if first is not None:
-        value = values[first]
-        msg = (
-            f"{name}: {count} values are NaN or infinite (first: cell {first[0]}, feature {first[1]}, {value}); "
-            "replace or remove them"
-        )
-        raise DataError(msg)
+        raise _not_finite(name, count, *first, values[first])
+
+
+def require_finite_rows(rows: Rows, codes: NDArray[np.int32], name: str) -> None:
+    """The same of compressed rows.
+
+    Raises
+    ------
+    DataError
+        As :func:`require_finite`.
+    """
+    if rows.data.dtype.kind != "f":
+        return
+    count, first = 0, -1
+    for start in range(0, rows.nnz, _BLOCK):
+        good = np.isfinite(rows.data.read(start, min(start + _BLOCK, rows.nnz)))
+        if good.all():
+            continue
+        places = start + np.flatnonzero(~good)
+        places = places[codes[np.searchsorted(rows.indptr, places, side="right") - 1] >= 0]
+        count += places.size
+        if first < 0 and places.size:
+            first = int(places[0])
+    if count:
+        cell = int(np.searchsorted(rows.indptr, first, side="right")) - 1
+        feature, value = rows.indices.read(first, first + 1)[0], rows.data.read(first, first + 1)[0]
+        raise _not_finite(name, count, cell, int(feature), value)
+
+
+def _not_finite(name: str, count: int, cell: int, feature: int, value: Any) -> DataError:
+    found = "1 value is" if count == 1 else f"{count} values are"
+    msg = f"{name}: {found} NaN or infinite (first: cell {cell}, feature {feature}, {value}); replace or remove them"
+    return DataError(msg)

@@ -7,6 +7,7 @@ from zlib import crc32
 
 import numpy as np
 
+from vcmetrics.metrics.distance.numbers import is_number, whole
 from vcmetrics.metrics.distance.registry import DistanceSpec, Pairs, Values, register
 from vcmetrics.metrics.registry import Parity
 from vcmetrics.reference import distance_classifiers as reference
@@ -17,6 +18,7 @@ def generator_of(random_state: Any, *labels: str) -> np.random.Generator:
     """The generator given, or one of the seed and the labels: it does not depend on which other groups there are."""
     if isinstance(random_state, np.random.Generator):
         return random_state
+    whole(0, random_state=random_state)
     return np.random.default_rng([int(random_state), *(crc32(label.encode()) for label in labels)])
 
 
@@ -38,7 +40,7 @@ def classifier_proba(
     -------
     (n_pairs,), in [0, 1]; NaN where y has one cell, for none is left to learn from.
     """
-    if not 0 < holdout < 1:
+    if not (is_number(holdout) and 0 < holdout < 1):
         msg = f"holdout is {holdout!r}; pass a share between 0 and 1"
         raise ValueError(msg)
     out = np.full(len(pairs), np.nan)

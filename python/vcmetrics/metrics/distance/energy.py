@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vcmetrics.metrics.distance.pair_means import pair_means
+from vcmetrics.metrics.distance.numbers import not_negative
+from vcmetrics.metrics.distance.pair_means import check_estimator, pair_means
 from vcmetrics.metrics.distance.profile import profile_sums
 from vcmetrics.metrics.distance.registry import DistanceSpec, Pairs, Values, register
 from vcmetrics.metrics.registry import Parity
@@ -64,6 +65,7 @@ def edistance(
     Cost: D operations a pair of cells, each inside mean once a group; ``sqeuclidean`` one read of the cells.
     """
     check_one_cell(one_cell)
+    not_negative(floor=floor)
     if floor and (cell_metric != "euclidean" or estimator != "v"):
         msg = f"floor={floor} needs cell_metric='euclidean' and estimator='v'"
         raise ValueError(msg)
@@ -85,8 +87,7 @@ def edistance(
 
 def _squared(cells: CellGroups, pairs: Pairs, estimator: str, one_cell: str) -> Values:
     """V: 2 |μx - μy|²; U: less 2 (tr S_x / n + tr S_y / m)."""
-    if estimator not in ("v", "u"):
-        pair_means(cells, pairs[:0], "euclidean", estimator=estimator)  # raises
+    check_estimator(estimator)
     out = 2.0 * profile_sums(cells.means, pairs, "sqeuclidean", cells.n_threads)
     if estimator == "v":
         return out
@@ -125,6 +126,7 @@ def mean_pairwise(
 ) -> Values:
     """Mean d(x, y) over all pairs of cells; of a group with itself as ``estimator`` says."""
     check_one_cell(one_cell)
+    check_estimator(estimator)
     if cell_metric == "sqeuclidean":
         n = cells.sizes.astype(np.float64)
         spread = cells.total_variances / n

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcmetrics.metrics.distance.energy import check_one_cell, own_pairs
-from vcmetrics.metrics.distance.pair_means import pair_means
+from vcmetrics.metrics.distance.numbers import whole
+from vcmetrics.metrics.distance.pair_means import check_estimator, pair_means
 from vcmetrics.metrics.distance.profile import profile_sums
 from vcmetrics.metrics.distance.registry import DistanceSpec, Pairs, Values, register
 from vcmetrics.metrics.registry import Parity
@@ -80,9 +81,8 @@ def mmd(
     if combine not in ("mean", "sum"):
         msg = f"combine {combine!r} is not known; pass 'mean' or 'sum'"
         raise ValueError(msg)
-    if estimator not in ("v", "u"):
-        msg = f"estimator {estimator!r} is not known; pass 'v' or 'u'"
-        raise ValueError(msg)
+    check_estimator(estimator)
+    whole(1, degree=degree)
     gammas = bandwidths(cells, gamma, kernel)
     values = _cut(cells, pairs, kernel, gammas, degree, coef0, estimator, one_cell) if truncate else None
     if values is None:

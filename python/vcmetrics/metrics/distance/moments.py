@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcmetrics._errors import VcmetricsWarning
+from vcmetrics.metrics.distance.numbers import is_number, not_negative, whole
 from vcmetrics.metrics.distance.registry import DistanceSpec, Pairs, Values, register
 from vcmetrics.metrics.registry import Parity
 from vcmetrics.reference import distance_moments as reference
@@ -30,6 +31,7 @@ def t_test(cells: CellGroups, pairs: Pairs, *, var_floor: float = 1e-8) -> Value
 
     NaN where a group has one cell: its variance is unknown.
     """
+    not_negative(var_floor=var_floor)
     means, n = cells.means, cells.sizes.astype(np.float64)
     errors = (cells.variances(1) + var_floor) / n[:, None]
     out = np.empty(len(pairs))
@@ -60,6 +62,7 @@ def sym_kldiv(cells: CellGroups, pairs: Pairs, *, std_floor: float = 1e-8, one_c
     if one_cell not in ("nan", "floor"):
         msg = f"one_cell {one_cell!r} is not known; pass 'nan' or 'floor'"
         raise ValueError(msg)
+    not_negative(std_floor=std_floor)
     means = cells.means
     squares = (np.sqrt(cells.variances(0)) + std_floor) ** 2
     if one_cell == "nan":
@@ -97,6 +100,7 @@ def frechet(cells: CellGroups, pairs: Pairs, *, ridge: float = 0.0, root: bool =
     """
     from vcmetrics.metrics.distance.profile import profile_sums
 
+    not_negative(ridge=ridge)
     out = profile_sums(cells.means, pairs, "sqeuclidean", cells.n_threads)
     roots = {int(group): _root(cells, int(group), ridge) for group in np.unique(pairs)}
     for k, (a, b) in enumerate(pairs.tolist()):
@@ -144,7 +148,7 @@ def mahalanobis(
     if covariance not in ("first", "pooled"):
         msg = f"covariance {covariance!r} is not known; pass 'first' or 'pooled'"
         raise ValueError(msg)
-    if not (shrinkage is None or shrinkage == "ledoit-wolf" or (_is_number(shrinkage) and 0 < float(shrinkage) <= 1)):
+    if not (shrinkage is None or shrinkage == "ledoit-wolf" or (is_number(shrinkage) and 0 < float(shrinkage) <= 1)):
         msg = f"shrinkage {shrinkage!r} is not known; pass None, a number in (0, 1], or 'ledoit-wolf'"
         raise ValueError(msg)
     out = np.full(len(pairs), np.nan)
@@ -173,16 +177,15 @@ def mahalanobis(
     return out
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-
-
 def _cholesky(cells: CellGroups, groups: list[int], shrinkage: Any, own: dict[int, Values]) -> Values | None:
     """Lower factor of the covariance of one group, or pooled over two; None where it is singular."""
     total, left = np.zeros((cells.n_features, cells.n_features)), 0
     centred = []
     for group in dict.fromkeys(groups):
-        centred.append(cells.block(group) - cells.means[group])
+        block = cells.block(group)
+        away = block - cells.means[group]
+        away[:, np.ptp(block, axis=0) == 0] = 0.0  # the rounding of a mean is no variance
+        centred.append(away)
         if group not in own:
             own[group] = centred[-1].T @ centred[-1]
         total += own[group]
@@ -230,6 +233,7 @@ def mean_var_distribution(cells: CellGroups, pairs: Pairs, *, n_points: int = 10
     -----
     Cost: n_points² × features exponentials a group and pair, for the grid is the pair's.
     """
+    whole(3, n_points=n_points)
     points: dict[int, NDArray[np.float64]] = {}
     variances = cells.variances(0)
     for group in np.unique(pairs).tolist():

@@ -14,6 +14,13 @@ Pairs = NDArray[np.int32]
 TERMS = ("euclidean", "sqeuclidean", "cityblock", "cosine", "rbf", "braycurtis", "tanimoto", "ruzicka")
 
 
+def check_estimator(estimator: str) -> None:
+    """Refuse another word."""
+    if estimator not in ("v", "u"):
+        msg = f"estimator {estimator!r} is not known; pass 'v' (all pairs) or 'u' (without a cell's pair with itself)"
+        raise ValueError(msg)
+
+
 def pair_means(
     cells: CellGroups, pairs: Pairs, term: str, *, gammas: Sequence[float] | None = None, estimator: str = "v"
 ) -> Values:
@@ -42,9 +49,7 @@ def pair_means(
     if term not in TERMS:
         msg = f"cell_metric {term!r} is not known; choose from {', '.join(TERMS)}"
         raise ValueError(msg)
-    if estimator not in ("v", "u"):
-        msg = f"estimator {estimator!r} is not known; pass 'v' (all pairs) or 'u' (without a cell's pair with itself)"
-        raise ValueError(msg)
+    check_estimator(estimator)
     # terms are symmetric; one order of a pair gives one sequence of additions
     pairs = np.ascontiguousarray(np.sort(pairs, axis=1), np.int32)
     if cells.values is None and term == "euclidean":

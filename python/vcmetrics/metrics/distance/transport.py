@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vcmetrics._errors import VcmetricsWarning
+from vcmetrics.metrics.distance.numbers import positive, whole
 from vcmetrics.metrics.distance.ranks import column_means
 from vcmetrics.metrics.distance.registry import DistanceSpec, Pairs, Values, register
 from vcmetrics.metrics.registry import Parity
@@ -52,13 +53,6 @@ def sinkhorn_costs(
     return np.asarray(costs, np.float64)
 
 
-def _positive(**values: float | None) -> None:
-    for name, value in values.items():
-        if value is not None and not value > 0:
-            msg = f"{name} is {value!r}; pass a positive number"
-            raise ValueError(msg)
-
-
 def wasserstein(
     cells: CellGroups,
     pairs: Pairs,
@@ -95,7 +89,10 @@ def wasserstein(
     -----
     Cost: iterations × 2 exponentials a pair of cells.
     """
-    _positive(epsilon=epsilon, scale=scale, threshold=threshold, max_iterations=max_iterations, check_every=check_every)
+    positive(scale=scale, threshold=threshold)
+    whole(1, max_iterations=max_iterations, check_every=check_every)
+    if epsilon is not None:
+        positive(epsilon=epsilon)
     costs = sinkhorn_costs(
         cells,
         pairs,
@@ -135,7 +132,8 @@ def sinkhorn_divergence(
     """
     from vcmetrics.metrics.distance.energy import own_pairs
 
-    _positive(epsilon=epsilon, threshold=threshold, max_iterations=max_iterations, check_every=check_every)
+    positive(epsilon=epsilon, threshold=threshold)
+    whole(1, max_iterations=max_iterations, check_every=check_every)
     own, place = own_pairs(pairs)
     different = pairs[:, 0] != pairs[:, 1]
     wanted = np.concatenate([own, pairs[different]])
@@ -209,9 +207,8 @@ def sliced_wasserstein(
     from vcmetrics import _core
 
     _check_power(power)
-    if n_projections < 1:
-        msg = f"n_projections is {n_projections}; pass a positive whole number"
-        raise ValueError(msg)
+    whole(1, n_projections=n_projections)
+    whole(0, random_state=random_state)
     directions = projections(cells.n_features, n_projections, random_state)
     # the products of the blocks come from one kernel, so equal cells have equal projections
     values = np.empty((cells.codes.size, n_projections))
