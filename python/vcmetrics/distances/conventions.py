@@ -242,8 +242,11 @@ class Choice:
     def resampled(self, given: Mapping[str, Any]) -> Choice:
         """The same for bootstraps and tests, which some libraries compute by other parameters."""
         if self.spec.context:
-            msg = f"distance {self.spec.name!r} reads all groups at once, so two of them cannot be resampled alone"
-            raise ValueError(f"{msg}; pass another metric, such as 'classifier_proba'")
+            msg = (
+                f"distance {self.spec.name!r} reads all groups at once, so two of them cannot be resampled alone; "
+                "pass another metric, such as 'classifier_proba'"
+            )
+            raise ValueError(msg)
         other = {k: v for k, v in self.convention.resampled.get(self.spec.name, {}).items() if k not in given}
         return Choice(self.spec, {**self.parameters, **other}, self.convention, self.asked)
 
