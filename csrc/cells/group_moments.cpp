@@ -34,13 +34,14 @@ void group_moments(const T* cells, std::int64_t n_rows, std::int64_t n_features,
   std::vector<double> slots(static_cast<std::size_t>(3 * n_slots * n_features));
   // the moments of a chunk from feature `first` on
   const auto moments_of = [&](const Chunk& c, std::int64_t first, double* unused) {
-    double* slot = slots.data() + 3 * c.slot * n_features + first;
     double *sum = mean + c.group * n_features + first, *squares = m2 + c.group * n_features + first;
+    if (c.slot < 0) return Moments{static_cast<double>(c.n), sum, unused, squares};
+    double* slot = slots.data() + 3 * c.slot * n_features + first;
     if (c.first > 0) {
       sum = slot + n_features;
       squares = slot + 2 * n_features;
     }
-    return Moments{static_cast<double>(c.n), sum, c.slot < 0 ? unused : slot, squares};
+    return Moments{static_cast<double>(c.n), sum, slot, squares};
   };
 
   const MomentKernels& kernels = VCM_SELECT_ISA(moment_kernels)();

@@ -27,6 +27,7 @@ class PackedCosts {
   void pack(const std::int64_t* x, std::int64_t n, const std::int64_t* y, std::int64_t m) {
     n_ = n;
     m_ = m;
+    if (n_features_ == 0) return;
     T* rows = x_.reserve(n * n_features_);
     for (std::int64_t i = 0; i < n; ++i)
       std::copy_n(cells_ + x[i] * row_stride_, n_features_, rows + i * n_features_);

@@ -171,3 +171,14 @@ def test_cell_eval2_on_the_same_inputs(run, close, undecided):
             if "direction" not in row["metric"] or not undecided(context):
                 got = result.aggregate_values[row["metric"]]
                 np.testing.assert_allclose(got, float(row["mean"] or "nan"), rtol=1e-9, atol=1e-9)
+
+
+def test_cpm_filter_on_counts():
+    """Counts are tested as float32 logs there, and the filter reads their linear means."""
+    all_rows = score(*paths("counts"), preset="cell-eval", profile="de", n_threads=1).de_real
+    kept = score(*paths("counts"), preset="cell-eval", profile="de", overrides={"de.cpm_gate": 2000.0}, n_threads=1)
+    few = kept.de_real
+    assert 0 < len(few) < len(all_rows)
+    both = few.merge(all_rows, on=["target", "feature"], suffixes=("", "_all"))
+    np.testing.assert_array_equal(both["log2_fold_change"], both["log2_fold_change_all"])
+    np.testing.assert_array_equal(both["p_value"], both["p_value_all"])

@@ -119,6 +119,11 @@ def test_every_plan_costs_the_same() -> None:
     assert converged.all()
 
 
+def test_no_features() -> None:
+    cost, _, converged = _core.sinkhorn_costs(np.zeros((5, 0)), np.array([0, 0, 1, 1, 1], np.int32), 2, PAIR)
+    assert (cost[0], converged[0]) == (0.0, True)
+
+
 def test_empty_groups_and_no_pairs() -> None:
     cells, codes = stacked(*clouds(7))
     cost, _, converged = _core.sinkhorn_costs(cells, codes, 3, np.array([[0, 2], [2, 2]], np.int32))

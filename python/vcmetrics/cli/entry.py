@@ -25,6 +25,8 @@ COMMANDS = {
     "distance": "Distances between groups of cells, tests against a reference, heat maps.",
     "discriminate": "Rank each perturbation's own profile among all, seen from its prediction.",
     "baseline": "Write the generic mean-response baseline of a real data set.",
+    "cell-eval": "cell-eval's commands, options and files: run, prep, baseline, score.",
+    "cell-eval2": "cell-eval2's commands, options and files: run, baseline, score, prep-real-bundle.",
     "demo": "Score three stand-ins for a model on real data that ship with the package.",
     "info": "Show presets, metrics and what this installation can use.",
 }
@@ -41,7 +43,7 @@ class LazyGroup(click.Group):
         """Import one command; None where there is no such one."""
         if cmd_name not in COMMANDS:
             return None
-        command = import_module(f"vcmetrics.cli.{cmd_name}").command
+        command = import_module(f"vcmetrics.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)
         return command
 

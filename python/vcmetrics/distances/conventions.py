@@ -243,8 +243,8 @@ class Choice:
         """The same for bootstraps and tests, which some libraries compute by other parameters."""
         if self.spec.context:
             msg = (
-                f"distance {self.spec.name!r} reads all groups at once, so two of them cannot be resampled alone; pass "
-                "another metric, such as 'classifier_proba'"
+                f"distance {self.spec.name!r} reads all groups at once, so two of them cannot be resampled alone; "
+                "pass another metric, such as 'classifier_proba'"
             )
             raise ValueError(msg)
         other = {k: v for k, v in self.convention.resampled.get(self.spec.name, {}).items() if k not in given}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -158,7 +159,15 @@ def agreement_of(real: list[int], pred: list[int], agreement: Agreement) -> floa
     raise ValueError(msg)
 
 
-def clustering_agreement(pair: Pair, *, embedding: str | None = None, agreement: Agreement = "ami") -> Values:
+def clustering_agreement(
+    pair: Pair,
+    *,
+    embedding: str | None = None,
+    agreement: Agreement = "ami",
+    real_resolution: float = REAL_RESOLUTION,
+    pred_resolutions: Sequence[float] = PRED_RESOLUTIONS,
+    n_neighbours: int = N_NEIGHBOURS,
+) -> Values:
     """Best agreement of the clusters of predicted profiles with those of the observed ones.
 
     Observed profiles are clustered at resolution 1, predicted ones at seven resolutions from 0.2 to 2; the best
@@ -172,6 +181,10 @@ def clustering_agreement(pair: Pair, *, embedding: str | None = None, agreement:
         Profiles of this embedding in place of the expression.
     agreement
         ``ami``, ``nmi``, or ``ari`` (as (ARI + 1) / 2).
+    real_resolution, pred_resolutions
+        Resolutions at which observed and predicted profiles are clustered.
+    n_neighbours
+        Size of the neighbourhoods, the profile itself included.
 
     Returns
     -------
@@ -188,9 +201,9 @@ def clustering_agreement(pair: Pair, *, embedding: str | None = None, agreement:
     pred, real = pair.profiles(embedding)
     if pair.n < 2:
         return np.full(pair.n, np.nan)
-    observed = leiden(pair.n, *neighbour_graph(real.mean, N_NEIGHBOURS), REAL_RESOLUTION)
-    graph = neighbour_graph(pred.mean, N_NEIGHBOURS)
-    scores = (agreement_of(observed, leiden(pair.n, *graph, r), agreement) for r in PRED_RESOLUTIONS)
+    observed = leiden(pair.n, *neighbour_graph(real.mean, n_neighbours), real_resolution)
+    graph = neighbour_graph(pred.mean, n_neighbours)
+    scores = (agreement_of(observed, leiden(pair.n, *graph, r), agreement) for r in pred_resolutions)
     return np.full(pair.n, max(0.0, *scores))
 
 
@@ -208,7 +221,13 @@ register(
         reference=reference.clustering_agreement,
         source="cell-eval 0.8.2, clustering_agreement; McInnes et al. 2018 (fuzzy graph), Traag et al. 2019 (Leiden)",
         parity=Parity(rtol=0.0, atol=1e-9),
-        defaults={"embedding": None, "agreement": "ami"},
+        defaults={
+            "embedding": None,
+            "agreement": "ami",
+            "real_resolution": REAL_RESOLUTION,
+            "pred_resolutions": PRED_RESOLUTIONS,
+            "n_neighbours": N_NEIGHBOURS,
+        },
         invariants=("gene_order",),  # Leiden visits perturbations in a random order
         extra="cluster",
         panel="whole",

@@ -18,13 +18,15 @@ class ScalePolicy:
         The value that scores 1; None where there is no such number: distances to the baseline are then counted in
         units of the baseline.
     boxcox
-        Below the baseline, errors are charged -(ratio² - 1)/2, at worst -6, in place of the straight line.
+        Below the baseline, errors are charged -(ratio^p - 1)/p with p = ``exponent`` in place of the straight line.
     low, high
         Clamps; None: open. A missing value scores ``low``.
     missing
         The value that stands for a missing one where ``low`` is open.
     absolute
         Without an anchor, count in units of the baseline's magnitude, so that it may be negative.
+    exponent, cap
+        Power of the penalty, and the worst that it can reach.
     decisive
         A baseline that cannot be divided by is an error; else the metric is left out with a warning.
     """
@@ -36,4 +38,6 @@ class ScalePolicy:
     high: float | None = None
     missing: float | None = None
     absolute: bool = False
+    exponent: float = 2.0
+    cap: float = 6.0
     decisive: bool = False

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,9 @@ from vcmetrics.metrics.pair import Pair
 Values = NDArray[np.float64]
 
 
-def _graph(profiles: Values) -> dict[tuple[int, int], float]:
+def _graph(profiles: Values, n_neighbours: int) -> dict[tuple[int, int], float]:
     n = len(profiles)
-    k = min(15, n - 1)
+    k = min(n_neighbours, n - 1)
     one_way: dict[tuple[int, int], float] = {}
     near = []
     for i in range(n):
@@ -91,16 +92,24 @@ def _agreement(real: list[int], pred: list[int], agreement: str) -> float:
     return (found - expected) / (mean - expected)
 
 
-def clustering_agreement(pair: Pair, *, embedding: str | None = None, agreement: str = "ami") -> Values:
-    """Best agreement, over seven resolutions of the prediction, with the observed clusters; never below 0."""
+def clustering_agreement(
+    pair: Pair,
+    *,
+    embedding: str | None = None,
+    agreement: str = "ami",
+    real_resolution: float = 1.0,
+    pred_resolutions: Sequence[float] = (0.2, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0),
+    n_neighbours: int = 15,
+) -> Values:
+    """Best agreement, over the resolutions of the prediction, with the observed clusters; never below 0."""
     from vcmetrics.metrics.clustering import leiden
 
     if pair.n < 2:
         return np.full(pair.n, np.nan)
-    pred, real = (_graph(side.mean) for side in pair.profiles(embedding))
-    observed = leiden(pair.n, list(real), list(real.values()), 1.0)
+    pred, real = (_graph(side.mean, n_neighbours) for side in pair.profiles(embedding))
+    observed = leiden(pair.n, list(real), list(real.values()), real_resolution)
     best = 0.0
-    for resolution in (0.2, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0):
+    for resolution in pred_resolutions:
         found = leiden(pair.n, list(pred), list(pred.values()), resolution)
         best = max(best, _agreement(observed, found, agreement))
     return np.full(pair.n, best)

@@ -20,6 +20,8 @@ from vcmetrics.scoring.bundle import ANCHOR_COLUMNS, MANIFEST_VERSION, Bundle, p
 from vcmetrics.scoring.fingerprint import anchor_digest, semantic_identity
 from vcmetrics.scoring.replicate import SEED_DERIVATION, Anchors
 
+SPLIT_COLUMNS = ("split_index", "seed", "metric", "value", "n_perturbations")
+
 
 def write_bundle(
     path: str | os.PathLike[str],
@@ -91,9 +93,8 @@ def write_bundle(
             table.writerow(["statistic", *columns])
             for statistic, values in baseline.items():
                 table.writerow([statistic, *(_cell(values.get(column, math.nan)) for column in columns)])
-        _write_parquet(stage / "anchor_agg.parquet", ANCHOR_COLUMNS, anchors.rows)
-        split_columns = ("split_index", "seed", "metric", "value", "n_perturbations")
-        _write_parquet(stage / "anchor_splits.parquet", split_columns, anchors.splits)
+        write_parquet(stage / "anchor_agg.parquet", ANCHOR_COLUMNS, anchors.rows)
+        write_parquet(stage / "anchor_splits.parquet", SPLIT_COLUMNS, anchors.splits)
         if root.exists():
             shutil.rmtree(root)
         os.replace(stage, root)
@@ -190,7 +191,8 @@ def _records(
     return {"manifest.json": manifest, "baseline_meta.json": baseline_meta, "anchor_meta.json": meta}
 
 
-def _write_parquet(path: Path, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+def write_parquet(path: Path, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Write rows as a parquet table with the types of an official bundle's."""
     arrow = parquet_library()
     kinds = {"metric": "string", "estimator": "string", "split_index": "int64", "seed": "int64"}
     schema = arrow.schema(

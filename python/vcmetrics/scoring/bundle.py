@@ -195,7 +195,7 @@ def read_bundle(path: str | os.PathLike[str]) -> Bundle:
     if manifest["manifest_version"] != MANIFEST_VERSION:
         msg = f"{root} is a bundle of version {manifest['manifest_version']!r}; version {MANIFEST_VERSION} can be read"
         raise DataError(msg)
-    rows = _read_anchors(root / "anchor_agg.parquet")
+    rows = read_anchors(root / "anchor_agg.parquet")
     _verify(root, manifest, baseline_meta, meta, rows)
     bundle = Bundle(
         path=root,
@@ -286,7 +286,8 @@ def parquet_library() -> Any:
     return pyarrow
 
 
-def _read_anchors(path: Path) -> list[dict[str, Any]]:
+def read_anchors(path: Path) -> list[dict[str, Any]]:
+    """Rows of an ``anchor_agg.parquet``; raises where it is not one."""
     arrow = parquet_library()
     try:
         rows: list[dict[str, Any]] = arrow.parquet.read_table(path).to_pylist()

@@ -14,7 +14,7 @@ from vcmetrics._errors import DataError
 from vcmetrics.metrics import registry
 from vcmetrics.metrics.aggregate import Parts, aggregate, parts_of
 from vcmetrics.metrics.pair import Pair
-from vcmetrics.scoring.evaluate import SideInput, build_pair, own_genes, recipes_of, summarize_pair
+from vcmetrics.scoring.evaluate import Needs, SideInput, build_pair, own_genes, recipes_of, summarize_pair
 from vcmetrics.scoring.settings import Settings
 from vcmetrics.summary.de_reading import apply_reading_rules, check_targets
 from vcmetrics.summary.de_table import DETable
@@ -98,20 +98,31 @@ class Scored:
     pred: GroupSummary
 
 
-def compare(
+@dataclass(frozen=True)
+class Gathered:
+    """What one pass over both sides gave; ``single``: both sides are stored in single precision."""
+
+    pair: Pair
+    real: GroupSummary
+    pred: GroupSummary
+    single: bool
+
+
+def gather_pair(
     real: SideInput | GroupSummary,
     pred: SideInput,
     genes: Array,
     settings: Settings,
+    needs: Needs,
     *,
     de: tuple[DETable | None, DETable | None] = (None, None),
     embeddings: Mapping[str, Any] | None = None,
     cells: Callable[[], Any] | None = None,
     clock: Clock | None = None,
-) -> Scored:
-    """Score one prediction against one reference: pass, profiles, tables, formulas."""
+) -> Gathered:
+    """Pass over the cells, profiles and tables: everything before the formulas."""
     clock = clock or Clock()
-    preset, needs = settings.preset, settings.needs
+    preset = settings.preset
     real_kind = real.facts["kind"] if isinstance(real, GroupSummary) else real.kind
     bulk = preset.comparator == "bulk_lognorm" and real_kind == pred.kind == "counts"
     shared = preset.control_source == "real"
@@ -141,16 +152,37 @@ def compare(
         target_map=settings.target_map,
         de=de,
         n_threads=settings.n_threads,
+        read_own=settings.needs_own_genes(de=False),
     )
     pair = replace(pair, cells=cells, embeddings=dict(embeddings or {}))
     if needs.de:
         pair = with_de_rules(pair, settings)
     clock.lap("differential expression")
-    by_metric, panels = metric_values(pair, settings, single=like.single and pred.single)
+    return Gathered(pair, *summaries, single=like.single and pred.single)
+
+
+def compare(
+    real: SideInput | GroupSummary,
+    pred: SideInput,
+    genes: Array,
+    settings: Settings,
+    *,
+    de: tuple[DETable | None, DETable | None] = (None, None),
+    embeddings: Mapping[str, Any] | None = None,
+    cells: Callable[[], Any] | None = None,
+    clock: Clock | None = None,
+) -> Scored:
+    """Score one prediction against one reference: pass, profiles, tables, formulas."""
+    clock = clock or Clock()
+    got = gather_pair(
+        real, pred, genes, settings, settings.needs, de=de, embeddings=embeddings, cells=cells, clock=clock
+    )
+    by_metric, panels = metric_values(got.pair, settings, single=got.single)
     panel, reasons = aggregates(by_metric, settings)
     values = {m.output: by_metric[m.metric] for m in settings.members if m.metric in by_metric}
     clock.lap("metrics")
-    return Scored(pair, values, panel, reasons, aggregate_parts(by_metric, panels, settings), *summaries)
+    parts = aggregate_parts(by_metric, panels, settings)
+    return Scored(got.pair, values, panel, reasons, parts, got.real, got.pred)
 
 
 def check_tables(real: GroupSummary, recipes: Sequence[Recipe]) -> None:
@@ -176,7 +208,8 @@ def with_de_rules(pair: Pair, settings: Settings) -> Pair:
         for t in (pair.de_real, pair.de_pred)
     )
     # the DE metrics of version 1 leave no gene out
-    own = own_genes(pair.perturbations, real.genes, preset, settings.target_map, read=preset.naming == "v2")
+    read = preset.naming == "v2" and settings.needs_own_genes(de=True)
+    own = own_genes(pair.perturbations, real.genes, preset, settings.target_map, read=read)
     return replace(pair, de_real=real, de_pred=pred, own_de=own)
 
 

@@ -99,7 +99,8 @@ def recipes_of(one: SideInput, preset: Preset, needs: Needs, *, bulk: bool, arit
     )
     if one.kind == "counts" and rules.key == "lognorm32" and one.single:
         # DE on the log-normalised values themselves
-        de = Recipe("lognorm32", one.target_sum, frozenset({"sum" if geometric else "expm1", "rank"}))
+        linear = {"expm1"} if not geometric or gate is not None else set()
+        de = Recipe("lognorm32", one.target_sum, frozenset({"rank", "sum"} | linear))
         test = replace(test, logged=True, linear_table="expm1")
     elif one.kind == "counts" and arithmetic == "gpu32":
         fields = {"rank", "sum"} | ({"log1p"} if geometric else set())
@@ -227,12 +228,13 @@ def build_pair(
     target_map: Mapping[str, str | None] | None,
     de: tuple[DETable | None, DETable | None],
     n_threads: int | None,
+    read_own: bool = True,
 ) -> Pair:
-    """Everything the formulas see."""
+    """Everything the formulas see; ``read_own``: a metric of profiles leaves own target genes out."""
     perturbations = tuple(x for x in real.labels if x != real.control)
     shared = preset.control_source == "real"
     sides: list[Profiles | None] = [None, None]
-    targets = own_genes(perturbations, real.genes, preset, target_map, read=needs.profiles)
+    targets = own_genes(perturbations, real.genes, preset, target_map, read=needs.profiles and read_own)
     at = {str(g): k for k, g in enumerate(real.genes)}
     own = np.array([-1 if t is None else at[t] for t in targets], np.int64)
     if needs.profiles:

@@ -108,14 +108,13 @@ def guess(scan: Scan, *, discrete: bool) -> str:
         return "discrete" if discrete else "counts"
     if scan.minimum < 0:
         msg = (
-            f"{scan.name}: log-normalised values must not be negative (first: {scan.at('negative')}); "
-            "pass log1p-normalised values"
+            f"{scan.name}: the smallest value is negative (first: {scan.at('negative')}); pass log1p-normalised values"
         )
         raise DataError(msg)
     if facts["max"] >= LOG_CEILING and not discrete:
         msg = (
-            f"{scan.name}: the largest value is {facts['max']:g}, too large for log1p-normalised data "
-            f"(limit {LOG_CEILING:g}); log1p the data, or set discrete=true to score them as they are"
+            f"{scan.name}: the largest value {facts['max']:g} exceeds log1p threshold {LOG_CEILING:g}; log1p the data, "
+            "or set discrete=true (allow_discrete) to score them as they are"
         )
         raise DataError(msg)
     return "discrete" if discrete else "lognorm"

@@ -18,7 +18,6 @@ from vcmetrics.presets.policy import ScalePolicy
 
 Values = NDArray[np.float64]
 
-_CAP = 6.0  # the worst that an error's penalty can reach
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -84,22 +83,29 @@ def degenerate(base: float | None, policy: ScalePolicy) -> str | None:
         return f"the baseline is {base:.6g}{best}"
     if policy.missing is not None and policy.anchor is not None and policy.anchor <= policy.missing:
         return f"1 would lie at {policy.anchor:.6g}, where a missing value lies"
-    if policy.low is None and policy.missing is not None and not math.isfinite(_raw(policy.missing, base, policy)):
+    if (
+        policy.low is None
+        and policy.missing is not None
+        and not np.isfinite(_raw(np.array(policy.missing), base, policy))
+    ):
         return f"the baseline {base:.6g} lies too close to {policy.anchor:.6g}"
     return None
 
 
-def _raw(value: float, base: float, policy: ScalePolicy) -> float:
-    """Score before clamping. The two anchored forms are written as their sources evaluate them."""
-    if policy.anchor is None:
-        gap = value - base if policy.direction == "higher" else base - value
-        return gap / span(base, policy)
-    if policy.direction == "higher":
-        return (value - base) / (policy.anchor - base)
-    ratio = (value - policy.anchor) / (base - policy.anchor)
-    if ratio <= 1.0 or not policy.boxcox:
-        return 1.0 - ratio
-    return max(-_CAP, -(ratio * ratio - 1.0) / 2.0)
+def _raw(values: Values, base: float, policy: ScalePolicy) -> Values:
+    """Scores before clamping. The two anchored forms are written as their sources evaluate them."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        if policy.anchor is None:
+            gap = values - base if policy.direction == "higher" else base - values
+            return np.asarray(gap / span(base, policy))
+        if policy.direction == "higher":
+            return np.asarray((values - base) / (policy.anchor - base))
+        ratio = (values - policy.anchor) / (base - policy.anchor)
+        straight = 1.0 - ratio
+        if not policy.boxcox:
+            return np.asarray(straight)
+        power = ratio * ratio if policy.exponent == 2.0 else np.maximum(ratio, 1.0) ** policy.exponent
+        return np.where(ratio > 1.0, np.maximum(-policy.cap, -(power - 1.0) / policy.exponent), straight)
 
 
 def score_one(value: float | None, base: float, policy: ScalePolicy) -> float:
@@ -126,17 +132,7 @@ def score_one(value: float | None, base: float, policy: ScalePolicy) -> float:
     >>> score_one(2.0, 1.0, ScalePolicy("lower", anchor=0.0, boxcox=True, low=-6.0))
     -1.5
     """
-    score = math.nan
-    if value is not None and math.isfinite(value):
-        score = _raw(value, base, policy)
-    if not math.isfinite(score):
-        if policy.low is not None:
-            return policy.low
-        score = _raw(0.0 if policy.missing is None else policy.missing, base, policy)
-    # the bound is returned on equality, so no -0.0 survives
-    if policy.low is not None and score <= policy.low:
-        return policy.low
-    return policy.high if policy.high is not None and score >= policy.high else score
+    return float(score_many(np.array([math.nan if value is None else value]), base, policy)[0])
 
 
 def score_many(values: Values, base: float, policy: ScalePolicy) -> Values:
@@ -148,23 +144,17 @@ def score_many(values: Values, base: float, policy: ScalePolicy) -> Values:
     [0.0, 0.5, 0.0]
     """
     values = np.asarray(values, np.float64)
-    with np.errstate(invalid="ignore", over="ignore"):
-        if policy.anchor is None:
-            gap = values - base if policy.direction == "higher" else base - values
-            raw = gap / span(base, policy)
-        elif policy.direction == "higher":
-            raw = (values - base) / (policy.anchor - base)
-        else:
-            ratio = (values - policy.anchor) / (base - policy.anchor)
-            raw = 1.0 - ratio
-            if policy.boxcox:
-                raw = np.where(ratio > 1.0, np.maximum(-_CAP, -(ratio * ratio - 1.0) / 2.0), raw)
-    lost = ~np.isfinite(values) | ~np.isfinite(raw)
+    scores = _raw(values, base, policy)
+    lost = ~np.isfinite(values) | ~np.isfinite(scores)
+    if lost.any():
+        missing = np.array(0.0 if policy.missing is None else policy.missing)
+        scores = np.where(lost, _raw(missing, base, policy) if policy.low is None else policy.low, scores)
+    # the bound is taken on equality, so no -0.0 survives
     if policy.low is not None:
-        worst = policy.low
-    else:
-        worst = _raw(0.0 if policy.missing is None else policy.missing, base, policy)
-    return np.clip(np.where(lost, worst, raw), policy.low, policy.high)
+        scores = np.where(scores <= policy.low, policy.low, scores)
+    if policy.high is not None:
+        scores = np.where(scores >= policy.high, policy.high, scores)
+    return scores
 
 
 def from_baseline(
@@ -308,7 +298,7 @@ def cell_eval_scores(
             if base is not None and base == policy.anchor:
                 msg = f"the baseline of {name!r} is at its optimum {base:g}; nothing can be measured from there"
                 raise DataError(msg)
-            score = math.nan if value is None or base is None else _raw(value, base, policy)
+            score = math.nan if value is None or base is None else float(_raw(np.array(value), base, policy))
             scores[name] = score if score > 0.0 else 0.0
     return Scores("from_baseline", scores, _mean(scores))
 

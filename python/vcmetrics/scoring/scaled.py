@@ -21,7 +21,7 @@ from vcmetrics.scoring.compare import Scored, compare
 from vcmetrics.scoring.evaluate import SideInput
 from vcmetrics.scoring.fingerprint import source_fingerprint
 from vcmetrics.scoring.jobs import Job
-from vcmetrics.scoring.replicate import N_SPLITS, Anchors, HalfScore, replicate_anchors
+from vcmetrics.scoring.replicate import BASE_SEED, N_SPLITS, Anchors, HalfScore, replicate_anchors
 from vcmetrics.scoring.scale import (
     FIXED_SCALES,
     Scores,
@@ -72,8 +72,16 @@ def own_control(settings: Settings) -> Settings:
     return replace(settings, preset=settings.preset.replace({"control_source": "pred"}))
 
 
-def computed_replicate(real: SideInput, genes: Any, scored: Scored, settings: Settings) -> Anchors:
-    """Half of the reference scored against the other half, over five splits."""
+def computed_replicate(
+    real: SideInput,
+    genes: Any,
+    scored: Scored,
+    settings: Settings,
+    *,
+    base_seed: int = BASE_SEED,
+    n_splits: int = N_SPLITS,
+) -> Anchors:
+    """Half of the reference scored against the other half, over several splits."""
     halves = own_control(settings)
 
     def score_halves(a: NDArray[np.int32], b: NDArray[np.int32]) -> HalfScore:
@@ -102,6 +110,8 @@ def computed_replicate(real: SideInput, genes: Any, scored: Scored, settings: Se
         own=scored.pair.own_de,
         alpha=settings.preset.de.alpha,
         order=[code[label] for label in real.order if label in code] or None,
+        base_seed=base_seed,
+        n_splits=n_splits,
         strict=False,
     )
 

@@ -18,6 +18,12 @@ from vcmetrics.sources.genes import some
 
 EXTRAS = {"cluster": ("sklearn", "igraph")}  # what an extra brings
 EMBEDDED = ("pds_l2", "pds_cosine")  # ranks that read an embedding where one is named
+# metrics that leave own target genes out and refuse a panel without one, of profiles and of DE tables
+_WITHOUT_OWN = ("pds_", "expr_mse_unbiased", "expr_distance_unbiased")
+_WITHOUT_OWN_DE = tuple(
+    f"de_wilcoxon_{name}"
+    for name in (*("direction_fidelity", "direction_coverage", "direction_yield", "direction_reach"),)
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,11 @@ class Settings:
     def needs_cells(self) -> bool:
         """Whether any metric reads single cells."""
         return any("cells" in spec.needs for spec in self.specs())
+
+    def needs_own_genes(self, *, de: bool) -> bool:
+        """Whether any metric of profiles, or of DE tables, refuses a panel in which no label resolves to a gene."""
+        chosen = _WITHOUT_OWN_DE if de else _WITHOUT_OWN
+        return any(spec.name.startswith(chosen) for spec in self.specs())
 
     def specs(self) -> Iterator[registry.MetricSpec]:
         """Registry rows of the metrics and of what they are derived from."""

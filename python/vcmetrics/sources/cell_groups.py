@@ -134,35 +134,24 @@ class CellGroups:
 
     @cached_property
     def _moments(self) -> tuple[Floats, Floats]:
-        """Means and Σ (x - mean)² of dense cells, from one read."""
+        """Means and Σ (x - mean)², from one read."""
         from vcmetrics import _core
 
-        _, mean, squares = _core.group_moments(self.values, self.codes, self.n_groups, self.n_threads)
+        if self.rows is None:
+            _, mean, squares = _core.group_moments(self.values, self.codes, self.n_groups, self.n_threads)
+        else:
+            _, mean, squares = _core.group_moments_rows(self.rows.args(), self.codes, self.n_groups, self.n_threads)
         return mean, squares
 
     @cached_property
     def means(self) -> Floats:
         """(n_groups, n_features) group means, accumulated in float64; NaN for an empty group."""
-        if self.values is not None:
-            return self._moments[0]
-        from vcmetrics import _core
-
-        assert self.rows is not None
-        # one pass over the stored values; totals of cells are not read for sums of raw values
-        side = (self.rows.args(), np.zeros(self.codes.size), self.codes, self.n_groups, -1, -1)
-        (tables,) = _core.gather([side], self.n_features, "raw", 1.0, None, {"sum"}, 1.0, self.n_threads, None, 1)
-        with np.errstate(invalid="ignore"):
-            return np.asarray(tables["sum"] / self.sizes[:, None], np.float64)
+        return self._moments[0]
 
     @cached_property
     def squares(self) -> Floats:
         """(n_groups, n_features) Σ (x - mean)² within each group, as accurate as two passes in float64."""
-        if self.values is not None:
-            return self._moments[1]
-        out = np.full((self.n_groups, self.n_features), np.nan)
-        for group in np.flatnonzero(self.sizes).tolist():
-            out[group] = self._squares(group)
-        return out
+        return self._moments[1]
 
     def variances(self, ddof: int = 1) -> Floats:
         """(n_groups, n_features) Σ (x - mean)² / (n - ddof); NaN where that is 0/0."""
@@ -186,19 +175,6 @@ class CellGroups:
         for group in np.flatnonzero(self.sizes).tolist():
             out[group] = aggregate(self.block(group), axis=0)
         return out
-
-    def _squares(self, group: int) -> Floats:
-        """Σ (x - mean)² of stored values and of zeros, apart: all terms are >= 0."""
-        columns, values, n = self._stored(group)
-        mean = self.means[group]
-        stored = np.bincount(columns, weights=(values - mean[columns]) ** 2, minlength=self.n_features)
-        return np.asarray(stored + (n - np.bincount(columns, minlength=self.n_features)) * mean**2, np.float64)
-
-    def _stored(self, group: int) -> tuple[Array, Array, int]:
-        """Column numbers and values of one group's cells, and how many cells there are."""
-        assert self.rows is not None
-        part = self.rows.take(self.members(group))
-        return part.indices.read(0, part.nnz), part.data.read(0, part.nnz), part.n_rows
 
     def regrouped(self, labels: Sequence[str], codes: NDArray[np.int32]) -> CellGroups:
         """The same cells in other groups; nothing is copied."""
