@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['bh', 'block_digests', 'canonical_rows', 'count_dense', 'count_rows', 'dense_to_rows', 'fill_dense', 'fill_rows', 'gather', 'isa', 'isa_available', 'mean_distances', 'mean_distances_dense', 'pairwise_sums', 'scan_rows', 'transpose_rows', 'two_sided_p']
+__all__: list[str] = ['bh', 'block_digests', 'byte_planes', 'canonical_rows', 'count_dense', 'count_rows', 'dense_to_rows', 'fill_dense', 'fill_rows', 'gather', 'isa', 'isa_available', 'mean_distances', 'mean_distances_dense', 'pairwise_sums', 'scan_rows', 'transpose_rows', 'two_sided_p']
 def bh(p: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
     """
     Benjamini-Hochberg adjusted p-values, each row a family; NaN stays NaN and is not counted.
@@ -14,6 +14,10 @@ def bh(p: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) 
 def block_digests(bytes: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex) -> bytes:
     """
     A 64-bit digest of every MiB, as bytes.
+    """
+def byte_planes(from_bytes: typing.Any, width: typing.SupportsInt | typing.SupportsIndex, run: typing.SupportsInt | typing.SupportsIndex, to: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex) -> None:
+    """
+    Bytes of values of `width` bytes sorted by their place in the value, in each run of `run` values.
     """
 def canonical_rows(rows: tuple, n_threads: typing.SupportsInt | typing.SupportsIndex, gene_map: typing.Any, n_cols_new: typing.SupportsInt | typing.SupportsIndex) -> tuple:
     """

@@ -20,6 +20,8 @@ GOOD, DATA_AT_FAULT, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 # command -> one line of help, so that `vcmetrics --help` imports none of them
 COMMANDS = {
     "score": "Score a prediction against real data.",
+    "validate": "Check submissions against the upload contract of the 2026 challenge.",
+    "pack": "Check a prediction and write it as a submission.",
     "de": "Differential expression of every perturbation against the control.",
     "baseline": "Write the generic mean-response baseline of a real data set.",
     "demo": "Score three stand-ins for a model on real data that ship with the package.",
