@@ -13,7 +13,7 @@ from vcmetrics._errors import DataError, VcmetricsWarning
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.sources.genes import some
 from vcmetrics.sources.memory import MemoryAnnData, looks_like_anndata
-from vcmetrics.sources.packed import looks_packed, open_packed
+from vcmetrics.sources.packed import PackedAnnData, looks_packed, open_packed
 from vcmetrics.sources.rows import Rows
 from vcmetrics.sources.stored import Store, StoredAnnData, as_path
 
@@ -103,6 +103,11 @@ class Cells:
         self._rows: Rows | None = None
         self._found: dict[str, Any] | None = None
         self._fingerprint: str | None = None
+
+    @property
+    def packed(self) -> bool:
+        """Whether they come from a packed submission."""
+        return isinstance(self._store, PackedAnnData)
 
     @property
     def dtype(self) -> np.dtype[Any]:
