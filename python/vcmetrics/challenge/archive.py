@@ -268,14 +268,15 @@ class Scratch:
         for file in self._files:
             file.close()
 
-    def add(self, rows: Rows) -> None:
-        """Append a block."""
+    def add(self, rows: Rows, values: NDArray[Any] | None = None) -> None:
+        """Append a block, with other values where given."""
         at = int(self._indptr[self._row])
         self._indptr[self._row + 1 : self._row + rows.n_rows + 1] = rows.indptr[1:] + at
         self._row += rows.n_rows
-        arrays = rows.data.read(0, rows.nnz).astype(self._dtype), rows.indices.read(0, rows.nnz).astype(np.int32)
+        own = rows.data.read(0, rows.nnz) if values is None else values
+        arrays = own.astype(self._dtype, copy=False), rows.indices.read(0, rows.nnz).astype(np.int32, copy=False)
         for file, array in zip(self._files, arrays, strict=True):
-            file.write(array.data)
+            file.write(np.ascontiguousarray(array).view(np.uint8).data)
 
     def rows(self, n_cols: int) -> Rows:
         """All rows, mapped."""

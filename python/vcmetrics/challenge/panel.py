@@ -122,6 +122,11 @@ def _table(path: Path, header: int | None) -> Any:
         raise DataError(msg) from error
 
 
+def read_names(path: PathLike) -> list[str]:
+    """A plain list: the first column of a text file, one name a line."""
+    return [str(name).strip() for name in _table(Path(path), None).iloc[:, 0].tolist()]
+
+
 def _read_genes(path: PathLike) -> list[str]:
     names = [str(name) for name in _table(Path(path), None).iloc[:, 0].tolist()]
     return names[1:] if names and names[0].strip().lower() in HEADERS else names

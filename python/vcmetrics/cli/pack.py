@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from vcmetrics.cli.progress import Bar
-from vcmetrics.cli.submission_options import panel_options, submission
+from vcmetrics.cli.submission_options import panel_options, rules_option, submission
 
 
 @click.command(
@@ -18,6 +18,7 @@ from vcmetrics.cli.submission_options import panel_options, submission
     epilog="Example: vcmetrics pack pred.h5ad -g gene_names.csv --perts pert_counts.csv --contexts A,B,C -o mine.vcc",
 )
 @click.argument("file", type=click.Path(path_type=Path))
+@rules_option("vcc2026", "vcc2025")
 @panel_options
 @click.option("-P", "--output-pert-col", metavar="COLUMN", default="target_gene", show_default=True, help="As written.")
 @click.option(
@@ -46,26 +47,24 @@ def command(
     output: Path | None,
     **options: Any,
 ) -> None:
-    """Check FILE and write it as a submission to the 2026 challenge.
+    """Check FILE and write it as a submission to the 2026 (or 2025) challenge.
 
     FILE is an .h5ad of raw counts without control cells. The archive holds X, perturbations and contexts, nothing else;
     the same FILE gives the same bytes. Where anything is wrong all of it is listed, one problem a line, and nothing is
     written.
     """
-    how = submission(options)
-    from vcmetrics.challenge.archive import pack
+    rules, how = submission(options)
     from vcmetrics.challenge.contract import ContractError
-    from vcmetrics.challenge.validate import validate
 
     names = {"pert_col": output_pert_col, "celltype_col": output_celltype_col, "context_col": options["context_col"]}
     final = output or (file.with_suffix(".prep.vcc") if file.suffix == ".h5ad" else Path(f"{file}.prep.vcc"))
     try:
         with Bar("packing") as progress:
             if dry_run:
-                problems, done = validate(file, progress=progress, **how), None
+                problems, done = rules.validate(file, progress=progress, **how), None
             else:
                 problems = []
-                done = pack(file, final, names=names, level=level, overwrite=force, progress=progress, **how)
+                done = rules.pack(file, final, names=names, level=level, overwrite=force, progress=progress, **how)
     except ContractError as error:
         problems, done = error.problems, None
     for problem in problems:
