@@ -8,7 +8,9 @@ import click
 import pytest
 
 from vcmetrics.cli import entry
+from vcmetrics.distances import conventions
 from vcmetrics.metrics import registry
+from vcmetrics.metrics.distance import registry as distances
 from vcmetrics.presets.preset import get_preset, list_presets
 
 README = Path(__file__).parents[1] / "README.md"
@@ -44,7 +46,37 @@ def metric_table():
     return table(["metric", "", "definition", "other names"], rows)
 
 
-TABLES = {"presets": preset_table, "metrics": metric_table}
+def parameter_text(spec):
+    return ", ".join(f"`{name}={value!r}`" for name, value in spec.defaults.items()) or "–"
+
+
+def distance_table():
+    rows = [
+        [
+            f"`{spec.name}`" + ("" if spec.symmetric else " →"),
+            spec.definition,
+            parameter_text(spec),
+            ", ".join(f"`{name}`" for name in spec.aliases) or "–",
+        ]
+        for spec in distances.rows()
+    ]
+    return table(["distance", "definition", "parameters and their defaults", "other names"], rows)
+
+
+def convention_table():
+    rows = []
+    for name in conventions.list_conventions():
+        rules = conventions.get_convention(name)
+        rows.append([f"`{name}`", rules.source, "; ".join(rules.quirks)])
+    return table(["convention", "reproduces", "what that means"], rows)
+
+
+TABLES = {
+    "presets": preset_table,
+    "metrics": metric_table,
+    "distances": distance_table,
+    "conventions": convention_table,
+}
 
 
 def block(name, text):

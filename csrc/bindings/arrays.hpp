@@ -28,6 +28,24 @@ py::array_t<T, py::array::c_style> exactly(const py::handle& object, const char*
   return array;
 }
 
+// A matrix of exactly this type whose rows are contiguous; they may lie apart, as in a slice of rows.
+template <class T>
+MatrixView<T> matrix_view(const py::handle& object, const char* name) {
+  if (!py::isinstance<py::array_t<T>>(object))
+    throw py::type_error(std::string(name) + " must be a NumPy array of " +
+                         std::string(py::str(py::dtype::of<T>())));
+  const auto array = py::reinterpret_borrow<py::array_t<T>>(object);
+  if (array.ndim() != 2)
+    throw std::invalid_argument(std::string(name) + " has " + text(array.ndim()) + " dimensions; expected 2");
+  constexpr auto kSize = static_cast<py::ssize_t>(sizeof(T));
+  const bool contiguous = array.shape(1) <= 1 || array.strides(1) == kSize;
+  if (array.size() > 0 && (!contiguous || array.strides(0) % kSize != 0 ||
+                           reinterpret_cast<std::uintptr_t>(array.data()) % alignof(T) != 0))
+    throw py::type_error(std::string(name) +
+                         " must have contiguous, aligned rows; numpy.ascontiguousarray makes them");
+  return {array.data(), array.shape(0), array.shape(1), array.strides(0) / kSize};
+}
+
 Type type_of(const std::string& dtype, const char* name);
 
 // Rows.args(). The view points into the arrays of `tuple`, which the caller keeps alive. Checked here: array

@@ -3,10 +3,18 @@
 #include "bindings/arrays.hpp"
 #include "bindings/bind.hpp"
 #include "profiles/p_values.hpp"
+#include "profiles/pair_panels.hpp"
 #include "profiles/pairwise.hpp"
 
 namespace vcm {
 namespace {
+
+PairTerm pair_term(const std::string& term) {
+  if (term == "cityblock") return PairTerm::cityblock;
+  if (term == "sqeuclidean") return PairTerm::sqeuclidean;
+  if (term == "product") return PairTerm::product;
+  throw std::invalid_argument("term '" + term + "' is not one of cityblock, sqeuclidean, product");
+}
 
 py::array_t<double> pairwise_sums(const py::handle& x, const py::handle& y, const std::string& term,
                                   const py::object& left_out, int n_threads) {
@@ -17,14 +25,7 @@ py::array_t<double> pairwise_sums(const py::handle& x, const py::handle& y, cons
   job.n_features = rows_x.shape(1);
   require(rows_y.shape(1) == job.n_features,
           "x has " + text(job.n_features) + " columns, y has " + text(rows_y.shape(1)));
-  if (term == "cityblock")
-    job.term = PairTerm::cityblock;
-  else if (term == "sqeuclidean")
-    job.term = PairTerm::sqeuclidean;
-  else if (term == "product")
-    job.term = PairTerm::product;
-  else
-    throw std::invalid_argument("term '" + term + "' is not one of cityblock, sqeuclidean, product");
+  job.term = pair_term(term);
   py::array_t<std::int64_t, py::array::c_style> skipped;
   if (!left_out.is_none()) {
     skipped = exactly<std::int64_t>(left_out, "left_out", 1);
@@ -42,6 +43,51 @@ py::array_t<double> pairwise_sums(const py::handle& x, const py::handle& y, cons
   const Team team = team_of(n_threads);
   without_gil([&] { pairwise(job, team); });
   return out;
+}
+
+template <class T>
+void panels_of(const py::handle& x, const py::handle& y, PanelJob& job) {
+  const auto rows_x = exactly<T>(x, "x", 2), rows_y = exactly<T>(y, "y", 2);
+  require(rows_y.shape(1) == rows_x.shape(1),
+          "x has " + text(rows_x.shape(1)) + " columns, y has " + text(rows_y.shape(1)));
+  job.x = rows_x.data();
+  job.y = rows_y.data();
+  job.is_float = sizeof(T) == 4;
+  job.n_x = rows_x.shape(0);
+  job.n_y = rows_y.shape(0);
+  job.n_features = rows_x.shape(1);
+}
+
+void panel_sums(const py::handle& x, const py::handle& y, const std::string& term, const py::handle& out,
+                int n_threads) {
+  PanelJob job{};
+  if (py::isinstance<py::array_t<float, py::array::c_style>>(x))
+    panels_of<float>(x, y, job);
+  else
+    panels_of<double>(x, y, job);
+  job.term = pair_term(term);
+  auto sums = exactly<double>(out, "out", 2);
+  require(sums.shape(0) == job.n_x && sums.shape(1) == job.n_y, "out is " + text(sums.shape(0)) + " x " +
+                                                                    text(sums.shape(1)) + "; expected " +
+                                                                    text(job.n_x) + " x " + text(job.n_y));
+  job.out = sums.mutable_data();
+  const Team team = team_of(n_threads);
+  without_gil([&] { pair_panels(job, team); });
+}
+
+template <class T>
+py::array_t<double> squares_of(const py::handle& x, int n_threads) {
+  const auto rows = exactly<T>(x, "x", 2);
+  py::array_t<double> out(rows.shape(0));
+  double* at = out.mutable_data();
+  const Team team = team_of(n_threads);
+  without_gil([&] { vcm::row_squares(rows.data(), rows.shape(0), rows.shape(1), at, team); });
+  return out;
+}
+
+py::array_t<double> row_squares_of(const py::handle& x, int n_threads) {
+  return py::isinstance<py::array_t<float, py::array::c_style>>(x) ? squares_of<float>(x, n_threads)
+                                                                   : squares_of<double>(x, n_threads);
 }
 
 py::array_t<double> p_values(const py::handle& u2, const py::handle& tie, const py::handle& m, std::int64_t n,
@@ -82,6 +128,14 @@ void bind_profiles(py::module_& m) {
         py::arg("left_out") = py::none(), py::arg("n_threads") = 1,
         "Sums over columns of |x - y|, (x - y)**2 or x * y for all pairs of rows, float64; row i of x leaves "
         "column left_out[i] out.");
+  m.def("panel_sums", &panel_sums, py::arg("x"), py::arg("y"), py::arg("term"), py::arg("out"),
+        py::arg("n_threads") = 1,
+        "Sums over columns of |x - y|, (x - y)**2 or x * y for all pairs of rows into `out`, in float64; x "
+        "and y "
+        "are both float32 or both float64.");
+  m.def(
+      "row_squares", &row_squares_of, py::arg("x"), py::arg("n_threads") = 1,
+      "Sum of squares of every row, float64, to the bit what panel_sums gives a row's product with itself.");
 }
 
 }  // namespace vcm

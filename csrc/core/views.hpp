@@ -45,6 +45,17 @@ decltype(auto) with_type(Type type, Function&& f) {
   }
 }
 
+// Rows × columns, rows `row_stride` elements apart.
+template <class T>
+struct MatrixView {
+  const T* data = nullptr;
+  std::int64_t rows = 0;
+  std::int64_t cols = 0;
+  std::int64_t row_stride = 0;
+
+  const T* row(std::int64_t i) const { return data + i * row_stride; }
+};
+
 // A 1-D array in pieces: piece c begins at byte offsets[c] of buffer and holds the elements
 // starts[c] … starts[c+1]-1. The binding has checked that every piece lies inside the buffer.
 struct ChunkedView {

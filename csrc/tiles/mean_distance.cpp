@@ -4,12 +4,14 @@
 #include <vector>
 
 #include "core/error.hpp"
-#include "tiles/dense_mean.hpp"
 #include "tiles/mean_plan.hpp"
 #include "tiles/sparse_mean.hpp"
 
 namespace vcm {
 namespace {
+
+// Rows × 64 cells of running sums stay near 2 MiB a thread.
+constexpr MeanShape kShape{kTileCells, kTileStep, 512, 4096};
 
 template <class Out>
 void decode(const std::uint8_t* at, Type type, std::int64_t n, Out* out) {
@@ -50,12 +52,6 @@ class RowReader {
   const RowsView& rows_;
 };
 
-std::int64_t work_of(const MeanPlan& plan, std::int64_t features) {
-  std::int64_t rows = 0;
-  for (const MeanItem& item : plan.items) rows += item.rows;
-  return rows * kTileCells * std::max<std::int64_t>(1, features);
-}
-
 // |x|^2 of the used cells in plan order, and the check that their columns ascend and lie in range.
 template <class T>
 std::vector<double> norms_of(const MeanPlan& plan, const RowReader<T>& reader, std::int64_t entries,
@@ -86,28 +82,35 @@ template <class T>
 void sparse_means(const RowsView& rows, const MeanDistanceJob& job, const Team& team) {
   const RowReader<T> reader(rows);
   constexpr auto kEntryBytes = static_cast<std::int64_t>(sizeof(T) + sizeof(std::uint16_t));
-  const MeanPlan plan = plan_mean_distances(
-      job.codes, rows.n_rows, job.n_groups, job.pairs, job.n_pairs,
-      [&](std::int64_t row) { return reader.nnz(row) * kEntryBytes; }, kPanelBytes);
+  MeanPlan plan = plan_mean_distances(
+      job.codes, rows.n_rows, job.n_groups, job.pairs, job.n_pairs, kShape,
+      [&](const std::int64_t* cells, std::int64_t n) {
+        std::int64_t bytes = 0;
+        for (std::int64_t i = 0; i < n; ++i) bytes += reader.nnz(cells[i]) * kEntryBytes;
+        return bytes;
+      },
+      kPanelBytes);
   const std::int64_t entries = rows.indptr[rows.n_rows];
   const std::vector<double> norms = norms_of(plan, reader, entries, team);
 
   std::vector<double> slots(plan.n_slots, 0.0);
   SparseMean<T, RowReader<T>> means(plan, reader, norms.data(), VCM_SELECT_ISA(distance_tiles)());
-  const std::int64_t work = work_of(plan, rows.n_rows > 0 ? entries / rows.n_rows : 0);
-  std::vector<SparseScratch<T>> scratch(n_workers(team, static_cast<std::int64_t>(plan.items.size()), work));
+  const std::int64_t work =
+      plan.n_pairs_of_cells() * std::max<std::int64_t>(1, rows.n_rows > 0 ? entries / rows.n_rows : 0);
+  std::vector<SparseScratch<T>> scratch(n_workers(team, team.n_threads, work));
   for (const MeanBatch& batch : plan.batches) {
+    open_batch(plan, batch);
     means.open(batch);
     for_each_task(team, batch.last_panel - batch.first_panel, work,
                   [&](std::int64_t task, int, const std::atomic<bool>&) {
                     means.pack_panel(batch.first_panel + task);
                   });
-    for_each_task(team, batch.last_item - batch.first_item, work,
+    for_each_task(team, static_cast<std::int64_t>(plan.items.size()), work,
                   [&](std::int64_t task, int worker, const std::atomic<bool>&) {
-                    means.run(plan.items[batch.first_item + task], scratch[worker], slots.data());
+                    means.run(plan.items[task], scratch[worker], slots.data());
                   });
   }
-  finish_mean_distances(plan, slots.data(), job.means);
+  finish_means(plan, slots.data(), nullptr, Estimator::v, job.means);
 }
 
 bool fits_float(Type type) {
@@ -120,27 +123,5 @@ void mean_distances(const RowsView& rows, const MeanDistanceJob& job, const Team
   if (fits_float(rows.data.type)) return sparse_means<float>(rows, job, team);
   sparse_means<double>(rows, job, team);
 }
-
-template <class T>
-void mean_distances_dense(const T* cells, std::int64_t n_rows, std::int64_t n_features,
-                          std::int64_t row_stride, const MeanDistanceJob& job, const Team& team) {
-  const MeanPlan plan = plan_mean_distances(
-      job.codes, n_rows, job.n_groups, job.pairs, job.n_pairs, [](std::int64_t) { return std::int64_t{0}; },
-      kPanelBytes);
-  std::vector<double> slots(plan.n_slots, 0.0);
-  const DenseMean<T> means(plan, cells, n_features, row_stride, VCM_SELECT_ISA(distance_tiles)());
-  const std::int64_t work = work_of(plan, n_features);
-  const auto n_items = static_cast<std::int64_t>(plan.items.size());
-  std::vector<DenseScratch> scratch(n_workers(team, n_items, work));
-  for_each_task(team, n_items, work, [&](std::int64_t task, int worker, const std::atomic<bool>&) {
-    means.run(plan.items[task], scratch[worker], slots.data());
-  });
-  finish_mean_distances(plan, slots.data(), job.means);
-}
-
-template void mean_distances_dense<float>(const float*, std::int64_t, std::int64_t, std::int64_t,
-                                          const MeanDistanceJob&, const Team&);
-template void mean_distances_dense<double>(const double*, std::int64_t, std::int64_t, std::int64_t,
-                                           const MeanDistanceJob&, const Team&);
 
 }  // namespace vcm

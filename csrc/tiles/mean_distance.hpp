@@ -1,5 +1,5 @@
 #pragma once
-// Mean Euclidean distances between groups of cells. docs: vcmetrics.reference.cells.mean_distances.
+// Mean Euclidean distances between groups of sparse cells. docs: vcmetrics.reference.cells.mean_distances.
 #include <cstdint>
 
 #include "core/parallel.hpp"
@@ -19,10 +19,5 @@ struct MeanDistanceJob {
 // The used cells' panels are unpacked within kPanelBytes; one group's 512 rows are held at least.
 inline constexpr std::int64_t kPanelBytes = std::int64_t{192} << 20;
 void mean_distances(const RowsView& rows, const MeanDistanceJob& job, const Team& team);
-
-// Dense cells [n_rows][n_features], rows row_stride elements apart; T is float or double.
-template <class T>
-void mean_distances_dense(const T* cells, std::int64_t n_rows, std::int64_t n_features,
-                          std::int64_t row_stride, const MeanDistanceJob& job, const Team& team);
 
 }  // namespace vcm

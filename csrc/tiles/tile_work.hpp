@@ -1,11 +1,11 @@
 #pragma once
-// One item of a mean-distance plan: a tile against its panels. Shared by sparse and dense cells.
+// One item of a mean-distance plan: a tile against its panels.
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <vector>
 
+#include "tiles/buffer.hpp"
 #include "tiles/distance_tiles.hpp"
 #include "tiles/mean_plan.hpp"
 
@@ -26,24 +26,6 @@ constexpr auto difference_of(const DistanceTiles& tiles) {
   else
     return tiles.difference_double;
 }
-
-// A growing buffer whose content is never cleared: fresh memory is touched by whoever fills it.
-template <class T>
-class Buffer {
- public:
-  T* reserve(std::int64_t n) {
-    if (n > size_) {
-      data_.reset(new T[static_cast<std::size_t>(n)]);
-      size_ = n;
-    }
-    return data_.get();
-  }
-  T* data() const { return data_.get(); }
-
- private:
-  std::unique_ptr<T[]> data_;
-  std::int64_t size_ = 0;
-};
 
 inline std::int64_t tile_stride(const MeanTile& tile) {
   return (tile.cells + kTileStep - 1) / kTileStep * kTileStep;

@@ -12,11 +12,23 @@ from vcmetrics._errors import DataError, DeviceError, VcmetricsWarning
 from vcmetrics._version import __version__
 
 if TYPE_CHECKING:
-    from vcmetrics import datasets
+    from vcmetrics import arrays, datasets
     from vcmetrics.backend.config import show_config
+    from vcmetrics.distances.bootstrap import bootstrap_distance
+    from vcmetrics.distances.compare import compare_distance
+    from vcmetrics.distances.conventions import list_conventions
+    from vcmetrics.distances.matrix import distance_matrix, distances_to
+    from vcmetrics.distances.permutation import permutation_test
+    from vcmetrics.metrics.distance.registry import list_distances
+    from vcmetrics.metrics.effect_correlation import effect_correlation
+    from vcmetrics.metrics.gene_correlation import gene_correlation
     from vcmetrics.metrics.registry import list_metrics
     from vcmetrics.presets.preset import list_presets
     from vcmetrics.results.score_result import ScoreResult
+    from vcmetrics.retrieval.baselines import retrieval_baselines
+    from vcmetrics.retrieval.discrimination import discrimination
+    from vcmetrics.retrieval.sweep import discrimination_sweep
+    from vcmetrics.scoring.interval import compare_scores
     from vcmetrics.scoring.score import score
     from vcmetrics.summary.group_summary import GroupSummary
     from vcmetrics.summary.summarize import differential_expression, pseudobulk, summarize
@@ -25,11 +37,25 @@ if TYPE_CHECKING:
 _LAZY: dict[str, tuple[str, bool]] = {
     "GroupSummary": ("vcmetrics.summary.group_summary", True),
     "ScoreResult": ("vcmetrics.results.score_result", True),
+    "arrays": ("vcmetrics.arrays", False),
+    "bootstrap_distance": ("vcmetrics.distances.bootstrap", True),
+    "compare_distance": ("vcmetrics.distances.compare", True),
+    "compare_scores": ("vcmetrics.scoring.interval", True),
     "datasets": ("vcmetrics.datasets", False),
     "differential_expression": ("vcmetrics.summary.summarize", True),
+    "discrimination": ("vcmetrics.retrieval.discrimination", True),
+    "discrimination_sweep": ("vcmetrics.retrieval.sweep", True),
+    "distance_matrix": ("vcmetrics.distances.matrix", True),
+    "distances_to": ("vcmetrics.distances.matrix", True),
+    "effect_correlation": ("vcmetrics.metrics.effect_correlation", True),
+    "gene_correlation": ("vcmetrics.metrics.gene_correlation", True),
+    "list_conventions": ("vcmetrics.distances.conventions", True),
+    "list_distances": ("vcmetrics.metrics.distance.registry", True),
     "list_metrics": ("vcmetrics.metrics.registry", True),
     "list_presets": ("vcmetrics.presets.preset", True),
+    "permutation_test": ("vcmetrics.distances.permutation", True),
     "pseudobulk": ("vcmetrics.summary.summarize", True),
+    "retrieval_baselines": ("vcmetrics.retrieval.baselines", True),
     "score": ("vcmetrics.scoring.score", True),
     "show_config": ("vcmetrics.backend.config", True),
     "summarize": ("vcmetrics.summary.summarize", True),
@@ -42,11 +68,25 @@ __all__ = [
     "ScoreResult",
     "VcmetricsWarning",
     "__version__",
+    "arrays",
+    "bootstrap_distance",
+    "compare_distance",
+    "compare_scores",
     "datasets",
     "differential_expression",
+    "discrimination",
+    "discrimination_sweep",
+    "distance_matrix",
+    "distances_to",
+    "effect_correlation",
+    "gene_correlation",
+    "list_conventions",
+    "list_distances",
     "list_metrics",
     "list_presets",
+    "permutation_test",
     "pseudobulk",
+    "retrieval_baselines",
     "score",
     "show_config",
     "summarize",

@@ -49,6 +49,12 @@ from vcmetrics.cli.progress import Bar
 @click.option("--baseline", metavar="FILE", help="Aggregate of another baseline (agg_results.csv) to scale against.")
 @click.option("--cache", type=click.Path(path_type=Path), metavar="DIR", help="Keep the summary of REAL here; use it.")
 @click.option(
+    "--ci",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="SHARE",
+    help="Show intervals of this confidence, such as 0.95, by a bootstrap over perturbations.",
+)
+@click.option(
     "--set", "changes", multiple=True, type=Setting(), metavar="NAME=VALUE", help="Change a setting of the preset."
 )
 @machine_options

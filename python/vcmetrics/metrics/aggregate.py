@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -11,6 +12,23 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
 Nan = Literal["skip", "propagate"]
+Kind = Literal["mean", "propagated_mean", "ratio_of_sums", "pearson", "spearman", "whole"]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What an aggregate is made of, one entry a perturbation: its values, or numerators and denominators.
+
+    ``columns`` are (n_perturbations,) each, masked where there is no row, NaN where undefined. ``pearson`` and
+    ``spearman`` correlate two of them; of ``whole`` nothing can be made without the data.
+    """
+
+    kind: Kind
+    columns: tuple[Values, ...] = ()
+
+    def take(self, rows: NDArray[np.int64]) -> Parts:
+        """The same for some perturbations, in that order."""
+        return Parts(self.kind, tuple(column[rows] for column in self.columns))
 
 
 def rows_of(values: Values) -> Values:
@@ -144,3 +162,19 @@ def aggregate(values: Mapping[str, Values], name: str, *, nan: Nan = "skip") -> 
         return ratio_of_sums(values[spec.numerator], values[spec.denominator])
     value = mean(values[name], nan=nan)
     return value, "no perturbation has a defined value" if math.isnan(value) else None
+
+
+def parts_of(
+    values: Mapping[str, Values], name: str, *, nan: Nan = "skip", panel: NDArray[np.float64] | None = None
+) -> Parts:
+    """What :func:`aggregate` makes the panel value of; ``panel`` is what ``panel_values`` of the row gives."""
+    from vcmetrics.metrics.registry import get
+
+    spec = get(name)
+    if spec.aggregate == "ratio_of_sums":
+        assert spec.numerator is not None
+        assert spec.denominator is not None
+        return Parts("ratio_of_sums", (values[spec.numerator], values[spec.denominator]))
+    if spec.panel is not None:
+        return Parts("whole") if panel is None else Parts(spec.panel, (panel[:, 0], panel[:, 1]))
+    return Parts("mean" if nan == "skip" else "propagated_mean", (values[name],))

@@ -149,7 +149,7 @@ def mean_distances(
     if embedding is None:
         found = _core.mean_distances(side.expression(threads).args(), codes, n_groups, pairs, threads)
     else:
-        found = _core.mean_distances_dense(side.embedding(embedding), codes, n_groups, pairs, threads)
+        found = _core.pair_means(side.embedding(embedding), codes, n_groups, pairs, "euclidean", n_threads=threads)
     return np.asarray(found, np.float64)
 
 
@@ -204,12 +204,22 @@ def pearson_edistance(pair: Pair, *, embedding: str | None = None) -> Values:
     --------
     Energy distances (1, 2, 3) predicted and (2, 4, 6) observed: 1.
     """
-    cells = cells_of(pair)
-    real, pred = (
-        energy_distances(side, pair.perturbations, embedding=embedding, n_threads=cells.n_threads)
-        for side in (cells.real, cells.pred)
-    )
-    return np.full(pair.n, pearson(pred, real))
+    both = both_energy_distances(pair, embedding=embedding)
+    return np.full(pair.n, pearson(both[:, 0], both[:, 1]))
+
+
+def both_energy_distances(pair: Pair, *, embedding: str | None = None) -> Values:
+    """Energy distances to the control, (n_perturbations, 2): predicted, observed."""
+
+    def make() -> Values:
+        cells = cells_of(pair)
+        sides = (
+            energy_distances(side, pair.perturbations, embedding=embedding, n_threads=cells.n_threads)
+            for side in (cells.pred, cells.real)
+        )
+        return np.stack(list(sides), 1)
+
+    return pair.shared(("energy distances", embedding), make)
 
 
 def pearson(x: Values, y: Values) -> float:
@@ -239,5 +249,7 @@ register(
         parity=Parity(rtol=0.0, atol=1e-9),
         defaults={"embedding": None},
         invariants=("gene_order", "perturbation_order", "cell_order"),
+        panel="pearson",
+        panel_values=both_energy_distances,
     )
 )

@@ -211,5 +211,6 @@ register(
         defaults={"embedding": None, "agreement": "ami"},
         invariants=("gene_order",),  # Leiden visits perturbations in a random order
         extra="cluster",
+        panel="whole",
     )
 )

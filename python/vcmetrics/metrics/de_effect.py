@@ -158,6 +158,13 @@ def nsig_spearman(pair: Pair, *, alpha: float = 0.05, single_precision: bool = F
     return np.full(de.n, value)
 
 
+def significant_counts(pair: Pair, *, alpha: float = 0.05, single_precision: bool = False) -> Values:
+    """Numbers of real and predicted significant genes, (n_perturbations, 2); NaN without a real one."""
+    de = view(pair, alpha, single_precision)
+    counts = np.stack([de.n_real, de.n_pred], 1).astype(float)
+    return np.where(de.n_real[:, None] > 0, counts, np.nan)
+
+
 def lfc_nmae(pair: Pair, *, alpha: float = 0.05, single_precision: bool = False) -> Values:
     """Mean absolute error of the fold changes over the real significant genes, in units of their mean size.
 
@@ -324,6 +331,8 @@ for _name, _aliases, _formula, _extra, _definition, _low, _chance, _gate, _sourc
             gate=_gate,
             parity=Parity(rtol=1e-11, atol=1e-13),
             source=_source,
+            panel="spearman" if _formula is nsig_spearman else None,
+            panel_values=significant_counts if _formula is nsig_spearman else None,
         )
     )
 register(

@@ -13,6 +13,7 @@ from vcmetrics.metrics.expression import effects
 from vcmetrics.metrics.pair import Pair
 from vcmetrics.metrics.registry import MetricSpec, Parity, Values, register
 from vcmetrics.reference import discrimination as reference
+from vcmetrics.retrieval.ranks import ranks_of, tie_rule
 
 Table = NDArray[np.float64]
 Metric = Literal["l1", "l2", "cosine"]
@@ -25,7 +26,14 @@ def target_genes(own: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.unique(own[own >= 0])
 
 
-def match_distances(query: Table, reference: Table, metric: Metric, left_out: NDArray[np.int64] | None = None) -> Table:
+def match_distances(
+    query: Table,
+    reference: Table,
+    metric: Metric,
+    left_out: NDArray[np.int64] | None = None,
+    *,
+    n_threads: int | None = None,
+) -> Table:
     """Distances of all queries to all references; equal references have equal distances.
 
     Parameters
@@ -36,6 +44,8 @@ def match_distances(query: Table, reference: Table, metric: Metric, left_out: ND
         ``l1`` | ``l2`` (its square is returned, which ranks alike) | ``cosine`` (``1 - cos``, 1 where a norm is 0).
     left_out
         Gene that query i leaves out of all its distances, -1 for none; None leaves nothing out.
+    n_threads
+        None: all that this process may use.
 
     Returns
     -------
@@ -45,8 +55,10 @@ def match_distances(query: Table, reference: Table, metric: Metric, left_out: ND
     from vcmetrics import _core
     from vcmetrics.backend.threads import resolve_threads
 
+    threads = resolve_threads(n_threads)
+
     def sums(x: Table, y: Table, term: str) -> Table:
-        return np.asarray(_core.pairwise_sums(x, y, term, left_out, resolve_threads()))
+        return np.asarray(_core.pairwise_sums(x, y, term, left_out, threads))
 
     query, reference = np.ascontiguousarray(query), np.ascontiguousarray(reference)
     if metric == "l1":
@@ -92,23 +104,7 @@ def match_ranks(distance: Table, ties: Ties) -> Values:
     >>> match_ranks(np.array([[0.2, 0.1], [0.3, 0.3]]), "midrank")
     array([1. , 0.5])
     """
-    own = np.diag(distance)[:, None]
-    unknown = np.isnan(distance)
-    own_unknown = np.isnan(own)
-    less = np.where(own_unknown, ~unknown, distance < own).sum(axis=1)
-    equal = np.where(own_unknown, unknown, distance == own)
-    if ties == "midrank":
-        return np.asarray(less + (equal.sum(axis=1) - 1) / 2)
-    if ties in ("position", "first"):
-        return np.asarray(less + np.tril(equal, -1).sum(axis=1), np.float64)
-    if ties == "last":
-        return np.asarray(less + np.triu(equal, 1).sum(axis=1), np.float64)
-    if ties == "optimistic":
-        return np.asarray(less, np.float64)
-    if ties == "pessimistic":
-        return np.asarray(less + equal.sum(axis=1) - 1, np.float64)
-    msg = f"ties {ties!r} is not one of midrank, position, first, last, optimistic, pessimistic"
-    raise ValueError(msg)
+    return ranks_of(distance, np.arange(len(distance)), tie_rule(ties))
 
 
 def discrimination_score(

@@ -102,7 +102,10 @@ class MetricSpec:
 
     ``definition`` is the formula on one line for people; ``chance`` the value of an uninformed prediction, None
     where there is no such number. ``aggregate`` is ``mean`` or ``ratio_of_sums`` of ``numerator`` and
-    ``denominator``. ``defaults`` are the parameters that the formula takes. ``extra`` is the optional dependency of
+    ``denominator``. A value that is one number for the whole panel (the same in every row) says with ``panel`` what
+    becomes of it when perturbations are drawn anew: it is the ``pearson`` or ``spearman`` correlation of the columns
+    that ``panel_values`` returns, (n_perturbations, 2) with NaN for those that stay out, or cannot be had without the
+    data (``whole``). ``defaults`` are the parameters that the formula takes. ``extra`` is the optional dependency of
     this package that the formula imports; None where it needs no other.
     """
 
@@ -123,6 +126,8 @@ class MetricSpec:
     aggregate: Literal["mean", "ratio_of_sums"] = "mean"
     numerator: str | None = None
     denominator: str | None = None
+    panel: Literal["pearson", "spearman", "whole"] | None = None
+    panel_values: Formula | None = None
     defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     gate: Gate | None = None
     invariants: tuple[str, ...] = ("gene_order", "perturbation_order")

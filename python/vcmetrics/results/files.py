@@ -49,11 +49,8 @@ def write_into(result: ScoreResult, folder: Path, *, write_de: bool = False) -> 
         _table(folder / "results.csv", [*lead, "perturbation", "metric", "value"], _long_rows(result))
     metrics = list(result.aggregate_values)
     _table(folder / "agg_results.csv", [*lead, "statistic", *metrics], _statistic_rows(result, metrics, wide))
-    _table(
-        folder / "scores.csv",
-        ["metric", "value", "scaled", "baseline", "replicate", "n_used", "n_undefined", "reason"],
-        _score_rows(result),
-    )
+    header = ["metric", "value", "scaled", "baseline", "replicate", "n_used", "n_undefined", "reason"]
+    _table(folder / "scores.csv", [*header, *_interval_names(result)], _score_rows(result))
     (folder / "run.json").write_text(json.dumps(run_record(result), indent=2, ensure_ascii=False) + "\n", "utf-8")
     if write_de:
         for side, table in (("real", result.de_real), ("pred", result.de_pred)):
@@ -131,6 +128,24 @@ def _statistic_rows(result: ScoreResult, metrics: Sequence[str], wide: bool) -> 
             yield [*_lead(context), statistic, *(number(column[statistic]) for column in columns)]
 
 
+def _interval_names(result: ScoreResult) -> list[str]:
+    """Columns that intervals add, none where none were asked for."""
+    if result.intervals is None:
+        return []
+    return ["lower", "upper"] + (["scaled_lower", "scaled_upper"] if result.intervals.scaled else [])
+
+
+def _interval_cells(result: ScoreResult, metric: str) -> list[str]:
+    """Ends of the intervals of one row."""
+    found = result.intervals
+    if found is None:
+        return []
+    ends = [found.aggregate.get(metric)]
+    if found.scaled:
+        ends.append(found.overall if metric == "overall" else found.scaled.get(metric))
+    return [text for e in ends for text in (("", "") if e is None else map(number, e))]
+
+
 def _score_rows(result: ScoreResult) -> Iterator[list[str]]:
     scaled, baseline, replicate = result.scaled_values, result.baseline_values, result.replicate_values
     reasons = result.reasons
@@ -149,9 +164,11 @@ def _score_rows(result: ScoreResult) -> Iterator[list[str]]:
             "" if used is None else str(used),
             "" if undefined is None else str(undefined),
             reasons.get(metric, ""),
+            *_interval_cells(result, metric),
         ]
     if scaled:
-        yield ["overall", "", number(result.overall), "", "", "", "", reasons.get("overall", "")]
+        row = ["overall", "", number(result.overall), "", "", "", "", reasons.get("overall", "")]
+        yield [*row, *_interval_cells(result, "overall")]
 
 
 def counts(result: ScoreResult, metric: str) -> tuple[int | None, int | None]:
@@ -189,6 +206,10 @@ def score_record(result: ScoreResult) -> dict[str, Any]:
                 row[name] = values[metric]
         if metric in result.reasons:
             row["reason"] = result.reasons[metric]
+        if result.intervals is not None:
+            row["interval"] = result.intervals.aggregate.get(metric)
+            if metric in result.intervals.scaled:
+                row["scaled_interval"] = result.intervals.scaled[metric]
         table[metric] = row
     record: dict[str, Any] = {
         "preset": result.preset,
@@ -199,6 +220,10 @@ def score_record(result: ScoreResult) -> dict[str, Any]:
         "overall": result.overall if scaled else None,
         "timings": result.timings,
     }
+    if result.intervals is not None:
+        record["ci"] = result.intervals.resampling.ci
+        if scaled:
+            record["overall_interval"] = result.intervals.overall
     return {name: plain(value) for name, value in record.items()}
 
 

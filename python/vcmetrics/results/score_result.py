@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vcmetrics.metrics.aggregate import Parts
 from vcmetrics.summary.de_table import DETable
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from vcmetrics.scoring.interval import Intervals
 
     MaskedFloats = np.ma.MaskedArray[Any, np.dtype[np.float64]]
 
@@ -22,8 +25,9 @@ class ContextResult:
     """Scores of one context (cell line, donor, …); ``context`` is None where the data were not split.
 
     ``values[metric]`` holds one value a perturbation; NaN = undefined, masked = the rule set emits no row.
-    ``aggregate`` is over perturbations; ``reasons`` says why an aggregate or a scaled value is NaN. ``unresolved`` are
-    perturbations whose target gene is neither measured nor declared absent: they are scored with it left in.
+    ``aggregate`` is over perturbations, ``parts`` what each is made of; ``reasons`` says why an aggregate or a scaled
+    value is NaN. ``unresolved`` are perturbations whose target gene is neither measured nor declared absent: they are
+    scored with it left in.
     """
 
     context: str | None
@@ -35,6 +39,7 @@ class ContextResult:
     replicate: Mapping[str, float] = field(default_factory=dict)
     scaled: Mapping[str, float] = field(default_factory=dict)
     overall: float = float("nan")
+    parts: Mapping[str, Parts] = field(default_factory=dict)
     unresolved: tuple[str, ...] = ()
     de_real: DETable | None = None
     de_pred: DETable | None = None
@@ -62,6 +67,7 @@ class ScoreResult:
 
     ``aggregate_values``, ``scaled_values``, ``baseline_values`` and ``replicate_values`` are plain dictionaries
     metric → value (equal-weight mean over contexts); ``aggregate`` and ``scaled`` are the same as pandas Series.
+    ``intervals`` is None unless :func:`vcmetrics.score` was asked for them with ``ci``.
     """
 
     contexts: tuple[ContextResult, ...]
@@ -70,6 +76,7 @@ class ScoreResult:
     directions: Mapping[str, str]
     settings: Mapping[str, Any]
     timings: Mapping[str, float]
+    intervals: Intervals | None = None
 
     @property
     def aggregate_values(self) -> dict[str, float]:
@@ -152,6 +159,32 @@ class ScoreResult:
         import pandas as pd
 
         return pd.Series(self.scaled_values, name="scaled", dtype=np.float64)
+
+    @property
+    def interval_table(self) -> pd.DataFrame:
+        """One row a metric: value, lower, upper and, with a scale, scaled, scaled_lower, scaled_upper.
+
+        Raises
+        ------
+        ValueError
+            If no intervals were asked for.
+        """
+        import pandas as pd
+
+        if self.intervals is None:
+            msg = "no intervals were made; call score(..., ci=0.95)"
+            raise ValueError(msg)
+        found = self.intervals
+        names = list(self.aggregate_values)
+        columns: dict[str, Any] = {"value": self.aggregate_values}
+        for k, end in enumerate(("lower", "upper")):
+            columns[end] = {m: e[k] for m, e in found.aggregate.items()}
+        if found.scaled:
+            columns["scaled"] = self.scaled_values
+            for k, end in enumerate(("scaled_lower", "scaled_upper")):
+                columns[end] = {m: e[k] for m, e in found.scaled.items()}
+        table = {name: [c.get(m, np.nan) for m in names] for name, c in columns.items()}
+        return pd.DataFrame(table, index=pd.Index(names, name="metric"))
 
     def write(self, outdir: str | os.PathLike[str], *, write_de: bool = False) -> None:
         """Write ``results.csv``, ``agg_results.csv``, ``scores.csv`` and ``run.json`` (and DE tables) to ``outdir``.

@@ -29,6 +29,13 @@ def shown(value: float | None) -> str:
     return f"{value:.3e}"
 
 
+def shown_interval(ends: tuple[float, float] | None) -> str:
+    """Both ends; a dash where there are none."""
+    if ends is None or any(math.isnan(e) for e in ends):
+        return "–"
+    return " … ".join(f"{e:.3f}" if 1e-3 <= abs(e) < 1e3 or e == 0 else f"{e:.1e}" for e in ends)
+
+
 def seconds(value: float) -> str:
     """A duration, to the digit that matters."""
     return f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
@@ -50,30 +57,50 @@ def table_console() -> Console:
 
 
 def print_score(result: ScoreResult, console: Console) -> None:
-    """Print metric, value, baseline, replicate, scaled, how many perturbations count and how many do not."""
+    """Print metric, value, baseline, replicate, scaled, how many perturbations count and how many do not.
+
+    Intervals take the place of baseline and replicate, and on a narrow terminal that of the numbers of perturbations,
+    of which the undefined ones are then told below the table.
+    """
     from rich.table import Table
 
     scaled, baseline, replicate = result.scaled_values, result.baseline_values, result.replicate_values
+    found = result.intervals
+    level = "" if found is None else f"{100 * found.resampling.ci:g} % interval"
+    on_scale = bool(baseline or scaled)
     narrow = console.width < WIDE
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0) if narrow else (0, 2, 0, 0))
     table.add_column("metric", no_wrap=True)
     table.add_column("", width=1)
-    table.add_column("value", justify="right")
-    if baseline or scaled:
-        table.add_column("baseline", justify="right")
-        table.add_column("replicate", justify="right")
-        table.add_column("scaled", justify="right")
-    table.add_column("n used", justify="right")
-    table.add_column("undef", justify="right")
+    table.add_column("value", justify="right", no_wrap=found is not None)
+    if found is not None:
+        table.add_column(level, justify="right", no_wrap=True)
+    if on_scale:
+        for name in ("baseline", "replicate", "scaled") if found is None else ("scaled", level):
+            table.add_column(name, justify="right", no_wrap=found is not None)
+    numbers = not (narrow and on_scale and found is not None)
+    if numbers:
+        table.add_column("n used", justify="right")
+        table.add_column("undef", justify="right")
+    partly = []
     for metric, value in result.aggregate_values.items():
         used, undefined = counts(result, metric)
         arrow = {"higher": "↑", "lower": "↓"}.get(str(result.directions.get(metric, "")), "")
         row = [metric.removeprefix(PREFIX) if narrow else metric, arrow, shown(value)]
-        if baseline or scaled:
+        if found is not None:
+            row.append(shown_interval(found.aggregate.get(metric)))
+        if on_scale and found is None:
             row += [shown(values.get(metric)) for values in (baseline, replicate, scaled)]
-        row += ["–" if used is None else str(used), "–" if undefined is None else str(undefined)]
+        elif on_scale and found is not None:
+            row += [shown(scaled.get(metric)), shown_interval(found.scaled.get(metric))]
+        if numbers:
+            row += ["–" if used is None else str(used), "–" if undefined is None else str(undefined)]
+        elif undefined:
+            partly.append(f"{row[0]} {undefined}")
         table.add_row(*row)
     console.print(table)
+    if partly:
+        console.print(f"undefined perturbations: {', '.join(partly)}", style="yellow", markup=False, highlight=False)
     for metric, reason in result.reasons.items():
         console.print(f"{metric}: {reason}", style="yellow", markup=False, highlight=False)
     lost = [label for c in result.contexts for label in c.unresolved]
@@ -88,7 +115,10 @@ def print_score(result: ScoreResult, console: Console) -> None:
         )
     if scaled:
         overall = "undefined" if math.isnan(result.overall) else f"{result.overall:.4f}"
-        console.print(f"overall {overall}   (0 = baseline, 1 = replicate)", style="bold", highlight=False)
+        ends = "" if found is None or found.overall is None else f" [{shown_interval(found.overall)}]"
+        console.print(
+            f"overall {overall}{ends}   (0 = baseline, 1 = replicate)", style="bold", markup=False, highlight=False
+        )
     n = sum(len(c.perturbations) for c in result.contexts)
     where = f" in {len(result.contexts)} contexts" if len(result.contexts) > 1 else ""
     console.print(

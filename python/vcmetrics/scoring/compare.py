@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vcmetrics._errors import DataError
 from vcmetrics.metrics import registry
-from vcmetrics.metrics.aggregate import aggregate
+from vcmetrics.metrics.aggregate import Parts, aggregate, parts_of
 from vcmetrics.metrics.pair import Pair
 from vcmetrics.scoring.evaluate import SideInput, build_pair, own_genes, recipes_of, summarize_pair
 from vcmetrics.scoring.settings import Settings
@@ -37,8 +37,8 @@ class Clock:
         self._last = now
 
 
-def metric_values(pair: Pair, settings: Settings, *, single: bool) -> dict[str, Any]:
-    """Values per perturbation by registry name, components of ratios included.
+def metric_values(pair: Pair, settings: Settings, *, single: bool) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Values per perturbation by registry name, components of ratios included; and what panel values are made of.
 
     ``single``: both sides are stored in single precision, so a preset that rounds profiles derives from rounded ones.
     """
@@ -46,6 +46,7 @@ def metric_values(pair: Pair, settings: Settings, *, single: bool) -> dict[str, 
     round_profiles = settings.preset.round_profiles and single
     embedded: dict[str, Pair] = {}
     out: dict[str, Any] = {}
+    panels: dict[str, Array] = {}
     for member in settings.members:
         spec = registry.get(member.metric)
         parameters = {**common, **member.params}
@@ -62,7 +63,9 @@ def metric_values(pair: Pair, settings: Settings, *, single: bool) -> dict[str, 
         for part in parts:
             if part.name not in out or part is spec:
                 out[part.name] = np.ma.asarray(part.evaluate(seen, parameters))
-    return out
+        if spec.panel_values is not None:
+            panels[spec.name] = spec.panel_values(seen, **spec.parameters(parameters))
+    return out, panels
 
 
 def aggregates(values: Mapping[str, Any], settings: Settings) -> tuple[dict[str, float], dict[str, str]]:
@@ -76,6 +79,12 @@ def aggregates(values: Mapping[str, Any], settings: Settings) -> tuple[dict[str,
     return out, reasons
 
 
+def aggregate_parts(values: Mapping[str, Any], panels: Mapping[str, Array], settings: Settings) -> dict[str, Parts]:
+    """What every aggregate is made of, under its name in the results."""
+    nan = settings.preset.nan_rule
+    return {m.output: parts_of(values, m.metric, nan=nan, panel=panels.get(m.metric)) for m in settings.members}
+
+
 @dataclass(frozen=True)
 class Scored:
     """One comparison: the pair that the formulas saw and what they gave."""
@@ -84,6 +93,7 @@ class Scored:
     values: Mapping[str, Any]
     aggregate: Mapping[str, float]
     reasons: Mapping[str, str]
+    parts: Mapping[str, Parts]
     real: GroupSummary
     pred: GroupSummary
 
@@ -136,11 +146,11 @@ def compare(
     if needs.de:
         pair = with_de_rules(pair, settings)
     clock.lap("differential expression")
-    by_metric = metric_values(pair, settings, single=like.single and pred.single)
+    by_metric, panels = metric_values(pair, settings, single=like.single and pred.single)
     panel, reasons = aggregates(by_metric, settings)
     values = {m.output: by_metric[m.metric] for m in settings.members if m.metric in by_metric}
     clock.lap("metrics")
-    return Scored(pair, values, panel, reasons, *summaries)
+    return Scored(pair, values, panel, reasons, aggregate_parts(by_metric, panels, settings), *summaries)
 
 
 def check_tables(real: GroupSummary, recipes: Sequence[Recipe]) -> None:

@@ -10,8 +10,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vcmetrics._errors import DataError, VcmetricsWarning
 from vcmetrics.presets.policy import ScalePolicy
+
+Values = NDArray[np.float64]
 
 _CAP = 6.0  # the worst that an error's penalty can reach
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -132,6 +137,34 @@ def score_one(value: float | None, base: float, policy: ScalePolicy) -> float:
     if policy.low is not None and score <= policy.low:
         return policy.low
     return policy.high if policy.high is not None and score >= policy.high else score
+
+
+def score_many(values: Values, base: float, policy: ScalePolicy) -> Values:
+    """:func:`score_one` of every value of an array.
+
+    Examples
+    --------
+    >>> score_many(np.array([0.5, 0.75, np.nan]), 0.5, ScalePolicy("higher", anchor=1.0, low=0.0)).tolist()
+    [0.0, 0.5, 0.0]
+    """
+    values = np.asarray(values, np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        if policy.anchor is None:
+            gap = values - base if policy.direction == "higher" else base - values
+            raw = gap / span(base, policy)
+        elif policy.direction == "higher":
+            raw = (values - base) / (policy.anchor - base)
+        else:
+            ratio = (values - policy.anchor) / (base - policy.anchor)
+            raw = 1.0 - ratio
+            if policy.boxcox:
+                raw = np.where(ratio > 1.0, np.maximum(-_CAP, -(ratio * ratio - 1.0) / 2.0), raw)
+    lost = ~np.isfinite(values) | ~np.isfinite(raw)
+    if policy.low is not None:
+        worst = policy.low
+    else:
+        worst = _raw(0.0 if policy.missing is None else policy.missing, base, policy)
+    return np.clip(np.where(lost, worst, raw), policy.low, policy.high)
 
 
 def from_baseline(

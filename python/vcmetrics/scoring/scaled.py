@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from vcmetrics.scoring.scale import (
     from_replicate,
     on_fixed_scale,
     read_aggregate,
+    score_many,
 )
 from vcmetrics.scoring.settings import Settings
 from vcmetrics.sources.rows import Rows
@@ -38,6 +40,7 @@ from vcmetrics.summary.single_precision import log_normalised
 
 COMPUTED = ("auto", "baseline")
 Baseline = Mapping[str, float | None]  # aggregates by registry name
+Scorer = Callable[[NDArray[np.float64]], NDArray[np.float64]]  # aggregates to scores, one by one
 
 
 @dataclass(frozen=True)
@@ -206,6 +209,29 @@ def scores_on(scale: Scale | str, scored: Scored, settings: Settings) -> Scores:
     if scale.replicate:
         return from_replicate(values, scale.baseline, scale.replicate, preset.policies, **how)
     return from_baseline(values, scale.baseline, preset.policies, **how)
+
+
+def scorers(scale: Scale, scores: Scores, settings: Settings) -> dict[str, Scorer]:
+    """What takes aggregates to scores, by name in the results, with the ends of the scale as they are."""
+    shown = {m.metric: m.output for m in settings.members}
+    preset = settings.preset
+    made: dict[str, Scorer] = {}
+    for metric, score in scores.scores.items():
+        if metric not in shown or np.isnan(score):
+            continue
+        if scale.name in FIXED_SCALES:
+            fixed = FIXED_SCALES[scale.name][metric]
+            base, policy = fixed.base, fixed.policy
+        else:
+            given = scale.baseline[metric]
+            assert given is not None
+            base, policy = given, preset.policies[metric]
+            if preset.nan_rule == "propagate":
+                policy = replace(policy, low=0.0, high=None)  # floored, and undefined values count as 0
+            elif scale.replicate:
+                policy = replace(policy, anchor=scale.replicate[metric], absolute=False)
+        made[shown[metric]] = partial(score_many, base=base, policy=policy)
+    return made
 
 
 def bundle_scale(bundle: Bundle, job: Job, scored: Scored, settings: Settings) -> Scale:

@@ -16,8 +16,9 @@ from vcmetrics.presets.preset import Preset
 from vcmetrics.results.score_result import ContextResult, ScoreResult
 from vcmetrics.scoring.bundle import Bundle
 from vcmetrics.scoring.compare import Clock, compare
+from vcmetrics.scoring.interval import check_resampling, intervals
 from vcmetrics.scoring.jobs import Job, context_column, data_jobs, save_reference, summary_job
-from vcmetrics.scoring.scaled import Baseline, further_passes, resolve_baseline, resolve_scale, scaled
+from vcmetrics.scoring.scaled import Baseline, Scorer, further_passes, resolve_baseline, resolve_scale, scaled, scorers
 from vcmetrics.scoring.settings import Settings, resolve_settings
 from vcmetrics.sources import open_cells
 from vcmetrics.summary.de_reading import read_de_table
@@ -35,8 +36,8 @@ def run_job(
     scale: str | Bundle | None,
     baseline: Baseline | None,
     clock: Clock,
-) -> ContextResult:
-    """Score one context."""
+) -> tuple[ContextResult, dict[str, Scorer]]:
+    """Score one context; and what takes its aggregates to scores, none without a scale."""
     scored = compare(
         job.real, job.pred, job.genes, settings, de=de, embeddings=job.embeddings, cells=job.cells, clock=clock
     )
@@ -47,16 +48,17 @@ def run_job(
         values=scored.values,
         aggregate=scored.aggregate,
         reasons=scored.reasons,
+        parts=scored.parts,
         unresolved=unresolved(scored.pair, settings),
         de_real=scored.pair.de_real,
         de_pred=scored.pair.de_pred,
     )
     if scale is None:
-        return result
+        return result, {}
     made, scores = scaled(scale, job, scored, settings, baseline)
     clock.lap("baseline and replicate" if isinstance(scale, str) else "scale")
     shown = {m.metric: m.output for m in settings.members}
-    return replace(
+    result = replace(
         result,
         baseline=named(made.baseline, shown),
         replicate=named(made.replicate, shown),
@@ -64,6 +66,7 @@ def run_job(
         overall=float("nan") if scores.overall is None else scores.overall,
         reasons={**scored.reasons, **{shown[m]: why for m, why in {**scores.left_out, **scores.reasons}.items()}},
     )
+    return result, scorers(made, scores, settings)
 
 
 def unresolved(pair: Pair, settings: Settings) -> tuple[str, ...]:
@@ -99,6 +102,9 @@ def score(
     baseline: Mapping[str, float] | str | os.PathLike[str] | None = None,
     bundle: str | os.PathLike[str] | None = None,
     cache: str | os.PathLike[str] | None = None,
+    ci: float | None = None,
+    n_resamples: int = 1000,
+    seed: int = 0,
     arithmetic: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     device: str = "auto",
@@ -143,6 +149,9 @@ def score(
         Same as a path in ``scale``.
     cache
         Directory in which the summary of ``real`` is kept, so that the next prediction does not read it again.
+    ci, n_resamples, seed
+        Confidence level of intervals by a bootstrap over perturbations (``result.interval_table``); what stays fixed
+        in it says :mod:`vcmetrics.scoring.interval`. None: no intervals.
     arithmetic
         ``"f64"``; or ``"gpu32"``: profiles and per-cell CPM in single precision, as scorers on a GPU have them. None:
         what the bundle declares, else ``"f64"``.
@@ -182,6 +191,7 @@ def score(
     1.0
     """
     resolve_device(device, what="score")
+    resampling = check_resampling(ci, n_resamples, seed)
     clock = Clock()
     given = resolve_baseline(baseline)
     wanted_scale = resolve_scale(bundle if bundle is not None else "baseline" if scale is None and given else scale)
@@ -215,14 +225,17 @@ def score(
             context_col = context_column(pred_cells, real_cells, context_col)
             jobs = data_jobs(real_cells, pred_cells, pert_col, control, context_col, settings, cache)
         clock.lap("opening and labels")
-        contexts = []
+        contexts: list[ContextResult] = []
+        to_scores: list[dict[str, Scorer]] = []
         steps = 1 + further_passes(wanted_scale, given, settings)
         if settings.progress is not None:
             settings.progress.expect(steps * len(jobs))
         for job in jobs:
             names = [str(g) for g in job.genes]
             de = tuple(None if t is None else read_de_table(t, genes=names) for t in (de_real, de_pred))
-            contexts.append(run_job(job, settings, (de[0], de[1]), wanted_scale, given, clock))
+            one, made = run_job(job, settings, (de[0], de[1]), wanted_scale, given, clock)
+            contexts.append(one)
+            to_scores.append(made)
             if settings.progress is not None:
                 settings.progress.reach(steps * len(contexts))
         result = ScoreResult(
@@ -233,4 +246,15 @@ def score(
             settings={**settings.describe(), "control": control, "n_threads": settings.n_threads},
             timings=clock.timings,
         )
-    return result
+    if resampling is None:
+        return result
+    found = intervals(
+        contexts,
+        resampling,
+        result.aggregate_values,
+        scalers=[] if wanted_scale is None else to_scores,
+        scaled=result.scaled_values,
+    )
+    clock.lap("intervals")
+    settled = {**result.settings, "ci": resampling.ci, "n_resamples": resampling.n_resamples, "seed": resampling.seed}
+    return replace(result, intervals=found, settings=settled)

@@ -119,6 +119,10 @@ class Cells:
         """How the matrix is stored: ``csr``, ``csc`` or ``dense``."""
         return self._matrix.layout
 
+    def obs_names(self) -> list[str]:
+        """Names of the cells, in the order of the rows."""
+        return self._store.obs_names()
+
     def columns(self) -> list[str]:
         """Names of the columns of ``obs``."""
         return self._store.columns()
@@ -153,13 +157,27 @@ class Cells:
         """Names of the embeddings."""
         return self._store.obsm_keys()
 
-    def obsm(self, key: str) -> NDArray[np.float64]:
-        """One embedding, float64, cells × dimensions."""
+    def obsm(self, key: str, *, as_stored: bool = False) -> NDArray[Any]:
+        """One embedding, cells × dimensions: float64, or float32 where it is stored so and ``as_stored``."""
         keys = self.obsm_keys()
         if key not in keys:
             msg = f"{self.name}: {key!r} is not in obsm (keys: {some(keys) or 'none'})"
             raise DataError(msg)
-        return self._store.obsm(key)
+        return self._store.obsm(key, as_stored=as_stored)
+
+    def dense(self, n_threads: int | None = None) -> NDArray[Any]:
+        """The matrix as it is stored, where it is stored dense; a view where it lies in memory, genes in order.
+
+        Raises
+        ------
+        ValueError
+            If the matrix is sparse; take :meth:`rows`.
+        """
+        if self._matrix.layout != "dense":
+            msg = f"{self.name}: is stored sparse ({self._matrix.layout}), not dense"
+            raise ValueError(msg)
+        values = self._matrix.data.read(0, self.n_obs, resolve_threads(n_threads))
+        return values if self._order is None else values[:, self._order]
 
     def rows(self, n_threads: int | None = None) -> Rows:
         """Compressed rows: columns ascend strictly in each, duplicates are summed, explicit zeros may remain.

@@ -34,6 +34,10 @@ class MemoryAnnData:
         """Names of the genes."""
         return np.array(label_texts(self._adata.var_names.to_numpy()), dtype=str)
 
+    def obs_names(self) -> list[str]:
+        """Names of the cells."""
+        return [str(name) for name in label_texts(self._adata.obs_names.to_numpy())]
+
     def columns(self) -> list[str]:
         """Names of the columns of ``obs``."""
         return [str(name) for name in self._adata.obs.columns]
@@ -115,12 +119,14 @@ class MemoryAnnData:
             return HDF5Array(node, None, self.name)
         return ZarrArray(node, self.name)
 
-    def obsm(self, key: str) -> NDArray[np.float64]:
-        """One embedding, cells × dimensions."""
+    def obsm(self, key: str, *, as_stored: bool = False) -> NDArray[Any]:
+        """One embedding, cells × dimensions: float64, or float32 where it is stored so and ``as_stored``."""
         values = self._adata.obsm[key]
         if hasattr(values, "toarray"):
             values = values.toarray()
-        out = np.asarray(values, np.float64)
+        out = np.asarray(values)
+        if not (as_stored and out.dtype == np.float32):
+            out = out.astype(np.float64, copy=False)
         return out.reshape(out.shape[0], -1)
 
     def identity(self) -> str | None:

@@ -28,6 +28,9 @@ class Store(Protocol):
     def genes(self) -> NDArray[np.str_]:
         """Names of the genes."""
 
+    def obs_names(self) -> list[str]:
+        """Names of the cells."""
+
     def columns(self) -> list[str]:
         """Names of the columns of ``obs``."""
 
@@ -46,8 +49,8 @@ class Store(Protocol):
     def obsm_keys(self) -> list[str]:
         """Names of the embeddings."""
 
-    def obsm(self, key: str) -> NDArray[np.float64]:
-        """One embedding, cells × dimensions."""
+    def obsm(self, key: str, *, as_stored: bool = False) -> NDArray[Any]:
+        """One embedding, cells × dimensions: float64, or float32 where it is stored so and ``as_stored``."""
 
     def identity(self) -> str | None:
         """What names this content without reading it; None where only the content does."""
@@ -135,6 +138,11 @@ class StoredAnnData:
         with reading(self.name, "the gene names"):
             return np.array(self._var.index(), dtype=str)
 
+    def obs_names(self) -> list[str]:
+        """Names of the cells."""
+        with reading(self.name, "the names of the cells"):
+            return [str(name) for name in self._obs.index()]
+
     def columns(self) -> list[str]:
         """Names of the columns of ``obs``."""
         with reading(self.name, "obs"):
@@ -181,20 +189,22 @@ class StoredAnnData:
                 raise DataError(msg)
             return stored_matrix(node, self.n_obs, self.n_vars, self._array)
 
-    def obsm(self, key: str) -> NDArray[np.float64]:
-        """One embedding, cells × dimensions."""
+    def obsm(self, key: str, *, as_stored: bool = False) -> NDArray[Any]:
+        """One embedding, cells × dimensions: float64, or float32 where it is stored so and ``as_stored``."""
         with reading(self.name, f"obsm {key!r}"):
             group = self._root["obsm"]
-            values = np.asarray(group[key], np.float64) if is_array(group) else self._embedding(group[key], key)
+            values = np.asarray(group[key]) if is_array(group) else self._embedding(group[key], key)
+            if not (as_stored and values.dtype == np.float32):
+                values = values.astype(np.float64, copy=False)
             values = values.reshape(values.shape[0], -1) if values.ndim else values
             if values.ndim != 2 or values.shape[0] != self.n_obs:
                 msg = f"{self.name}: obsm {key!r} has shape {values.shape}, expected {self.n_obs} rows"
                 raise DataError(msg)
             return values
 
-    def _embedding(self, node: Any, key: str) -> NDArray[np.float64]:
+    def _embedding(self, node: Any, key: str) -> NDArray[Any]:
         if is_array(node):
-            return np.asarray(read_values(node), np.float64)
+            return read_values(node)
         if encoding_of(node) == "dataframe":
             frame = Frame(node, read=self._read)
             return np.stack([np.asarray(read_values(node[name]), np.float64) for name in frame.columns()], axis=1)
@@ -206,7 +216,7 @@ class StoredAnnData:
             build = sparse.csc_matrix if encoding_of(node) == "csc_matrix" else sparse.csr_matrix
             matrix = build(parts, shape=shape)
             matrix.check_format(full_check=True)
-            return np.asarray(matrix.toarray(), np.float64)
+            return np.asarray(matrix.toarray())
         msg = f"{self.name}: obsm {key!r} has the encoding {encoding_of(node)!r}, which vcmetrics does not read"
         raise DataError(msg)
 

@@ -1,0 +1,1 @@
+"""Distances between two groups of cells, one row of a registry each."""

@@ -1,0 +1,158 @@
+"""Which genes a correlation over genes sees: all, a list, the most expressed, the most changed, the differential."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcmetrics._errors import DataError
+from vcmetrics.sources.genes import some
+
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+NAMED = ("all", "top_expressed:K", "top_effect:K", "de", "de:K")
+ORACLES = ("top_effect", "de")  # chosen by the truth that is to be predicted
+
+
+def parse_set(genes: Any) -> tuple[str, int | None]:
+    """Name and number of a gene set; ``("list", None)`` for names of genes."""
+    if not isinstance(genes, str):
+        return "list", None
+    name, _, count = genes.partition(":")
+    k = int(count) if count.isascii() and count.isdigit() else None
+    numbered = f"{name}:K" in NAMED and k is not None and k >= 1
+    if not (numbered or (genes == name and name in NAMED)):
+        msg = f"genes={genes!r} is not known; pass {', '.join(NAMED)} (K a number), or a list of names"
+        raise ValueError(msg)
+    return name, k
+
+
+def targets_of(
+    labels: Sequence[str],
+    genes: NDArray[np.str_],
+    target_map: Mapping[str, Any] | None,
+    separator: str = "+",
+) -> list[tuple[int, ...]]:
+    """Places of each label's target genes; empty where none is measured.
+
+    A label that is no gene stands for those it joins by ``separator``. ``target_map`` gives a gene, several or None.
+    """
+    at = {str(g): k for k, g in enumerate(genes.tolist())}
+    out = []
+    for label in labels:
+        wanted: Any = label
+        if target_map is not None:
+            wanted = target_map.get(label, None if "*" in target_map else label)
+        if wanted is None:
+            named: list[str] = []
+        elif isinstance(wanted, str):
+            named = [wanted] if wanted in at else wanted.split(separator)
+        else:
+            named = [str(g) for g in wanted]
+        out.append(tuple(sorted({at[g] for g in named if g in at})))
+    return out
+
+
+def top(values: Floats, k: int, allowed: Bools) -> Bools:
+    """The ``k`` allowed genes of the largest values; of equal ones the first."""
+    order = np.argsort(np.where(allowed, -values, np.inf), kind="stable")[: min(k, int(allowed.sum()))]
+    out = np.zeros(values.size, bool)
+    out[order] = True
+    return out
+
+
+class GeneSets:
+    """Genes of each perturbation, with or without some left out before lists are made.
+
+    Parameters
+    ----------
+    genes
+        As in :func:`vcmetrics.effect_correlation`.
+    names
+        All genes.
+    control
+        Observed control profile; for ``top_expressed``.
+    effect
+        Observed effects against the control, (n_rows, n_genes); for ``top_effect``.
+    de
+        Differential-expression table of the observed side; for ``de``.
+    labels
+        Perturbations.
+    alpha
+        Level of ``de``, strictly below.
+    """
+
+    def __init__(
+        self,
+        genes: Any,
+        names: NDArray[np.str_],
+        *,
+        control: Floats | None,
+        effect: Floats,
+        de: Any,
+        labels: Sequence[str],
+        alpha: float,
+    ) -> None:
+        self.kind, self.k = parse_set(genes)
+        self._effect = effect
+        self._control = control
+        self._labels = labels
+        self._alpha = alpha
+        self._fixed = np.ones(names.size, bool)
+        if self.kind == "list":
+            wanted = [str(g) for g in genes]
+            absent = [g for g in wanted if g not in set(names.tolist())]
+            if absent:
+                msg = f"{len(absent)} of {len(wanted)} genes of the list are not measured: {some(absent)}"
+                raise DataError(msg)
+            self._fixed = np.isin(names, wanted)
+        if self.kind == "top_expressed" and control is None:
+            msg = "genes='top_expressed' ranks by the control profile, and there is none; pass control="
+            raise DataError(msg)
+        if self.kind == "de":
+            self._read(de, names)
+
+    @property
+    def oracle(self) -> bool:
+        """Whether the set is chosen by the truth."""
+        return self.kind in ORACLES
+
+    def _read(self, de: Any, names: NDArray[np.str_]) -> None:
+        from vcmetrics.summary.de_reading import read_de_table
+
+        if de is None:
+            msg = "genes='de' needs de=, a table such as vcmetrics.differential_expression gives for the observed side"
+            raise ValueError(msg)
+        table = read_de_table(de, genes=[str(g) for g in names])
+        lost = [x for x in self._labels if x not in table.targets]
+        if lost:
+            msg = f"the DE table lacks {len(lost)} perturbations: {some(lost)}; make it of the observed side"
+            raise DataError(msg)
+        rows = [table.targets.index(x) for x in self._labels]
+        self._p_adj = np.where(np.isnan(table.p_adj[rows]), np.inf, table.p_adj[rows])
+        self._size = np.nan_to_num(np.abs(table.lfc[rows]), nan=0.0)
+
+    def of(self, row: int, without: Sequence[int] = ()) -> Bools:
+        """Genes of one perturbation, those of ``without`` left out first."""
+        allowed = self._fixed.copy()
+        allowed[list(without)] = False
+        if self.kind == "top_expressed":
+            assert self._control is not None
+            assert self.k is not None
+            return top(self._control, self.k, allowed)
+        if self.kind == "top_effect":
+            assert self.k is not None
+            return top(np.abs(self._effect[row]), self.k, allowed)
+        if self.kind == "de":
+            allowed &= self._p_adj[row] < self._alpha
+            if self.k is not None:
+                # by p, then by the size of the change, then in the order of the genes
+                order = np.lexsort((-self._size[row], self._p_adj[row]))
+                chosen = order[allowed[order]][: self.k]
+                allowed = np.zeros_like(allowed)
+                allowed[chosen] = True
+        return allowed

@@ -1,0 +1,197 @@
+"""Distances of all pairs of rows of two tables, a block of rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Table = NDArray[np.float64]
+
+# canonical name -> other spellings (SciPy's, pertpy's, the scorers')
+METRICS: dict[str, tuple[str, ...]] = {
+    "cityblock": ("l1", "manhattan"),
+    "euclidean": ("l2",),
+    "sqeuclidean": ("l2_squared", "squared_l2"),
+    "cosine": ("cosine_distance",),
+    "pearson": ("correlation", "pearson_distance"),
+    "spearman": ("spearman_distance",),
+}
+_NAMES = {alias: name for name, aliases in METRICS.items() for alias in (name, *aliases)}
+ANGLES = ("cosine", "pearson", "spearman")  # unchanged by a positive factor
+_EXACT_RANKS = 1 << 22  # columns whose centred ranks are exact in float32
+
+
+def metric_name(metric: str) -> str:
+    """The canonical name of a distance: one of :data:`METRICS`, or another profile distance of the registry.
+
+    Raises
+    ------
+    ValueError
+        If there is no such distance; the message lists those there are.
+
+    Examples
+    --------
+    >>> metric_name("l1"), metric_name("correlation")
+    ('cityblock', 'pearson')
+    """
+    if metric in _NAMES:
+        return _NAMES[metric]
+    from vcmetrics.metrics.distance import registry
+
+    others = {alias: spec.name for spec in registry.rows() for alias in (spec.name, *spec.aliases)}
+    if metric not in others or registry.get(metric).kind != "profile":
+        names = [*METRICS, *(spec.name for spec in registry.rows() if spec.kind == "profile")]
+        msg = f"metric {metric!r} is not a distance of profiles; choose from {', '.join(dict.fromkeys(names))}"
+        raise ValueError(msg)
+    return others[metric]
+
+
+def centred(rows: Array) -> Table:
+    """Rows less their means, float64; exactly zero where a row is constant."""
+    out: Table = np.subtract(rows, rows.mean(1, keepdims=True, dtype=np.float64), dtype=np.float64)
+    if rows.shape[1]:
+        out[rows.max(1) == rows.min(1)] = 0.0
+    return out
+
+
+def centred_ranks(rows: Array) -> Array:
+    """Average ranks of every row less their mean; NaN in a row that holds one. Exact, float32 where that suffices."""
+    from scipy.stats import rankdata
+
+    n, width = rows.shape
+    out = np.empty(rows.shape, np.float32 if width < _EXACT_RANKS else np.float64)
+    for i in range(n):
+        if np.isnan(rows[i]).any():
+            out[i] = np.nan
+        else:
+            out[i] = rankdata(rows[i]) - (width + 1) / 2
+    return out
+
+
+class PairDistances:
+    """Distances of the rows of ``x`` to all rows of ``y``.
+
+    Parameters
+    ----------
+    x, y
+        (n_x, n_features) and (n_y, n_features), float32 or float64, C-contiguous.
+    metric
+        A canonical name of :data:`METRICS`.
+    n_threads
+        Threads of the kernel; the values do not depend on it.
+
+    Notes
+    -----
+    Every pair is summed in float64 in one order: equal rows have equal distances, and a row has distance 0 to itself
+    under every metric. ``pearson`` keeps centred float64 copies of the tables, ``spearman`` copies of their ranks.
+    """
+
+    def __init__(self, x: Array, y: Array, metric: str, n_threads: int) -> None:
+        if metric not in METRICS:
+            self.metric, self.shape = metric, (x.shape[0], y.shape[0])
+            self._registered = _registered(x, y, metric, n_threads)
+            return
+        if x.dtype != y.dtype:
+            x, y = (np.ascontiguousarray(table, np.float64) for table in (x, y))
+        self.metric = metric
+        self.n_threads = n_threads
+        self.shape = (x.shape[0], y.shape[0])
+        same = x is y
+        if metric in ("pearson", "spearman"):
+            prepare = centred if metric == "pearson" else centred_ranks
+            x = prepare(x)
+            y = x if same else prepare(y)
+        self.x, self.y = x, y
+        if metric in ANGLES:
+            self.x, self.squares_x = tamed(x, n_threads)
+            self.y, self.squares_y = (self.x, self.squares_x) if same else tamed(y, n_threads)
+            if self.x.dtype != self.y.dtype:
+                self.x, self.y = self.x.astype(np.float64), self.y.astype(np.float64)
+
+    def sums(self, first: int, last: int, out: Table | None = None) -> Table:
+        """What the kernel sums for rows ``first`` … ``last - 1``: differences, squares or products."""
+        from vcmetrics import _core
+
+        term = {"cityblock": "cityblock", "euclidean": "sqeuclidean", "sqeuclidean": "sqeuclidean"}
+        if out is None:
+            out = np.empty((last - first, self.shape[1]))
+        # a table against itself is passed whole, so that the kernel can mirror it
+        x = self.x if (first, last) == (0, self.shape[0]) else self.x[first:last]
+        _core.panel_sums(x, self.y, term.get(self.metric, "product"), out, self.n_threads)
+        return out
+
+    def block(self, first: int, last: int, out: Table | None = None, *, rooted: bool = True) -> Table:
+        """Distances of rows ``first`` … ``last - 1`` to all of ``y``, (last - first, n_y).
+
+        ``rooted=False`` leaves Euclidean distances squared, which ranks alike and keeps ties apart from rounding.
+        """
+        if self.metric not in METRICS:
+            found = self._registered(first, last)
+            if out is None:
+                return found
+            out[...] = found
+            return out
+        out = self.sums(first, last, out)
+        if self.metric == "euclidean" and rooted:
+            np.sqrt(out, out=out)
+        if self.metric in ANGLES:
+            angles(out, self.squares_x[first:last], self.squares_y)
+        return out
+
+
+def _registered(x: Array, y: Array, metric: str, n_threads: int) -> Callable[[int, int], Table]:
+    """Blocks of a distance of the registry, every profile a group of one cell."""
+    from vcmetrics.metrics.distance.registry import get
+    from vcmetrics.sources.cell_groups import CellGroups
+
+    n, width = len(x), len(y)
+    labels = tuple(map(str, range(n + width)))
+    rows = np.concatenate([x, y]).astype(np.float64)
+    cells = CellGroups(labels, np.arange(n + width, dtype=np.int32), rows, n_threads=n_threads)
+    spec = get(metric)
+
+    def block(first: int, last: int) -> Table:
+        of_x, of_y = np.meshgrid(np.arange(first, last), n + np.arange(width), indexing="ij")
+        pairs = np.stack([of_x.ravel(), of_y.ravel()], axis=1).astype(np.int32)
+        return np.asarray(spec.evaluate(cells, pairs), np.float64).reshape(last - first, width)
+
+    return block
+
+
+def tamed(rows: Array, n_threads: int) -> tuple[Array, Table]:
+    """Rows and their squared lengths; rows whose squares leave the range of float64 are scaled by a power of two.
+
+    Angles do not see the factor, and a power of two changes no digit.
+    """
+    from vcmetrics import _core
+
+    squares = np.asarray(_core.row_squares(rows, n_threads))
+    wild = np.flatnonzero((squares < 1e-150) | (squares > 1e150))
+    if not wild.size or not rows.shape[1]:
+        return rows, squares
+    largest = np.abs(rows[wild]).max(1).astype(np.float64)
+    wild, largest = wild[(largest > 0) & (largest < np.inf)], largest[(largest > 0) & (largest < np.inf)]
+    if not wild.size:
+        return rows, squares
+    out = rows.astype(np.float64)
+    out[wild] = np.ldexp(out[wild], -np.frexp(largest)[1][:, None])
+    return out, np.asarray(_core.row_squares(out, n_threads))
+
+
+def angles(products: Table, squares_x: Table, squares_y: Table) -> Table:
+    """1 - cosine from products and squared lengths, in place: in [0, 2], 1 where a length is 0, NaN for NaN.
+
+    ``squares_x`` is one a row or one a pair, ``squares_y`` one a column or one a pair.
+    """
+    lengths = (squares_x[:, None] if squares_x.ndim == 1 else squares_x) * squares_y
+    zero = lengths == 0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # the root of the product is exact where both are equal, so a row's distance to itself is 0
+        np.divide(products, np.sqrt(lengths, out=lengths), out=products)
+        np.subtract(1.0, products, out=products)
+    products[zero] = 1.0
+    return np.clip(products, 0.0, 2.0, out=products)

@@ -1,0 +1,294 @@
+"""Profiles of two sides in one space, row by row the same perturbation (and stratum)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcmetrics._errors import DataError
+from vcmetrics.backend.threads import resolve_threads
+from vcmetrics.sources import open_cells
+from vcmetrics.sources.genes import align_genes, check_unique, some
+from vcmetrics.summary.group_summary import GroupSummary, Recipe, gather, group_totals
+from vcmetrics.summary.means import bulk_lognorm, per_cell
+from vcmetrics.summary.plan import NAN_LABEL, group_cells
+from vcmetrics.summary.summarize import checked_side
+
+Array = NDArray[Any]
+Floats = NDArray[np.float64]
+
+# space -> (key of the pass, its table)
+SPACES = {
+    "log_of_sums": ("ratio", "sum"),
+    "mean_of_logs": ("ratio", "log1p"),
+    "mean": ("raw", "sum"),
+    "sum": ("raw", "sum"),
+}
+_BETWEEN = "\x1f"  # parts of a combined label
+
+
+@dataclass(frozen=True)
+class ProfileRows:
+    """One side: a profile a row, the control apart.
+
+    ``table`` is (n_rows, n_genes); ``strata`` names the study, batch or cell type of each row where rows were split.
+    ``control`` is the profile of all control cells, ``strata_control`` that of each stratum's. With batches (of each
+    stratum), ``batch_control`` is (n_batches, n_genes), NaN where there is none; ``batch_cells`` (n_rows, n_batches).
+    """
+
+    name: str
+    genes: NDArray[np.str_]
+    labels: tuple[str, ...]
+    strata: tuple[str, ...] | None
+    table: Floats
+    n_cells: NDArray[np.int64]
+    control: Floats | None = None
+    strata_control: dict[str, Floats] | None = None
+    batch_control: Floats | None = None
+    batch_cells: NDArray[np.int64] | None = None
+
+    @property
+    def keys(self) -> list[tuple[str, str]]:
+        """Stratum and label of every row."""
+        return list(zip(self.strata or ("",) * len(self.labels), self.labels, strict=True))
+
+
+def read_profiles(
+    data: Any,
+    *,
+    name: str,
+    pert_col: str | None,
+    control: str | None,
+    within: Any = None,
+    batch_col: str | None = None,
+    space: str = "log_of_sums",
+    target_sum: float = 5e4,
+    layer: str | None = None,
+    labels: Sequence[str] | None = None,
+    var_names: Sequence[str] | None = None,
+    n_threads: int | None = None,
+) -> ProfileRows:
+    """Profiles of one side, from cells or from a table of profiles.
+
+    Parameters
+    ----------
+    data
+        AnnData or path (cells are averaged); or a table of profiles: a DataFrame (index labels, columns genes), or an
+        array with ``labels`` and ``var_names``.
+    name
+        What messages call this side.
+    pert_col, control
+        Column of ``obs`` with the labels, and the control's; a table's control row has that label.
+    within, batch_col
+        Columns of ``obs``: rows are split by the first; controls are kept apart by the second. For a table
+        ``within`` is one stratum a row.
+    space, target_sum, layer
+        See :func:`vcmetrics.pseudobulk`; a table is taken as it is.
+    labels, var_names
+        Of an array.
+    n_threads
+        Threads.
+
+    Raises
+    ------
+    DataError
+        If columns are missing, values do not suit the space, a row comes twice or nothing is left beside the control.
+    """
+    if isinstance(data, np.ndarray) or (hasattr(data, "to_numpy") and hasattr(data, "columns")):
+        found = read_table(data, name, control, within, labels, var_names)
+    else:
+        if pert_col is None:
+            msg = f"{name} holds cells; pass pert_col= with the column of obs that names their perturbations"
+            raise ValueError(msg)
+        if within is not None and not isinstance(within, str):
+            msg = "within= is the name of a column of obs where cells are given"
+            raise TypeError(msg)
+        found = read_cells(data, name, pert_col, control, within, batch_col, space, target_sum, layer, n_threads)
+    if not found.labels:
+        msg = f"{found.name}: every row is labelled {control!r}, so there is no perturbation; check the labels"
+        raise DataError(msg)
+    return found
+
+
+def read_table(
+    data: Any,
+    name: str,
+    control: str | None,
+    within: Any,
+    labels: Sequence[str] | None,
+    var_names: Sequence[str] | None,
+) -> ProfileRows:
+    """Profiles that were made elsewhere."""
+    if isinstance(data, np.ndarray):
+        if labels is None:
+            msg = f"{name} is a bare array; pass labels= (one a row) or a DataFrame with labels as its index"
+            raise ValueError(msg)
+        table = np.asarray(data, np.float64)
+    else:
+        labels = [str(x) for x in data.index]
+        var_names = [str(x) for x in data.columns]
+        table = np.asarray(data.to_numpy(), np.float64)
+    if table.ndim != 2 or len(labels) != table.shape[0]:
+        msg = f"{name}: {len(labels)} labels for a table of shape {table.shape}; pass one a row"
+        raise DataError(msg)
+    columns = np.array([str(g) for g in (range(table.shape[1]) if var_names is None else var_names)], dtype=str)
+    if columns.size != table.shape[1]:
+        msg = f"{name}: {columns.size} genes for {table.shape[1]} columns"
+        raise DataError(msg)
+    strata = None if within is None else tuple(str(s) for s in within)
+    if strata is not None and len(strata) != len(labels):
+        msg = f"within= has {len(strata)} entries for {len(labels)} rows of {name}; pass one a row"
+        raise DataError(msg)
+    is_control = np.array([str(x) == control for x in labels], bool)
+    # tables made by people come in any row order; a fixed one makes results independent of it
+    order = sorted(np.flatnonzero(~is_control).tolist(), key=lambda r: ("" if strata is None else strata[r], labels[r]))
+    kept = tuple(str(labels[r]) for r in order)
+    controls = table[is_control]
+    by_stratum: dict[str, Floats] = {}
+    if strata is not None:
+        for r in np.flatnonzero(is_control).tolist():
+            by_stratum[strata[r]] = table[r]
+    rows = ProfileRows(
+        name=name,
+        genes=columns,
+        labels=kept,
+        strata=None if strata is None else tuple(strata[r] for r in order),
+        table=table[order],
+        n_cells=np.ones(len(order), np.int64),
+        control=controls.mean(0) if len(controls) else None,
+        strata_control=by_stratum,
+    )
+    if strata is None and len(controls) > 1:
+        msg = f"{name}: {len(controls)} rows are labelled {control!r}; pass one control profile"
+        raise DataError(msg)
+    check_rows(rows)
+    return rows
+
+
+def check_rows(rows: ProfileRows) -> None:
+    """Refuse rows that come twice."""
+    keys = rows.keys
+    if len(set(keys)) != len(keys):
+        twice = sorted({" / ".join(filter(None, k)) for k in keys if keys.count(k) > 1})
+        msg = f"{rows.name}: rows come more than once: {some(twice)}; pass one profile a perturbation (and stratum)"
+        raise DataError(msg)
+
+
+def column_text(cells: Any, name: str) -> list[str]:
+    """Labels of a column of obs, missing ones spelt out."""
+    return [NAN_LABEL if x is None else str(x) for x in cells.column(name).tolist()]
+
+
+def read_cells(
+    data: Any,
+    name: str,
+    pert_col: str,
+    control: str | None,
+    within: str | None,
+    batch_col: str | None,
+    space: str,
+    target_sum: float,
+    layer: str | None,
+    n_threads: int | None,
+) -> ProfileRows:
+    """Profiles from cells: sums of the finest groups first, then whatever is put together of them."""
+    if space not in SPACES:
+        msg = f"space {space!r} is not known; choose from {', '.join(SPACES)}"
+        raise ValueError(msg)
+    key, field = SPACES[space]
+    threads = resolve_threads(n_threads)
+    recipe = Recipe(key, float(target_sum) if key == "ratio" else 1.0, frozenset({field}))
+    with open_cells(data, layer=layer, name=name) as cells:
+        side = checked_side(cells, pert_col, "", threads, counts=key == "ratio")
+        labels = column_text(cells, pert_col)
+        strata = [""] * len(labels) if within is None else column_text(cells, within)
+        batches = [""] * len(labels) if batch_col is None else column_text(cells, batch_col)
+        finest = np.array([_BETWEEN.join(k) for k in zip(strata, labels, batches, strict=True)], object)
+        side = replace(side, groups=group_cells(finest, ""))
+        (sums,) = gather([(side, None)], recipe, n_threads=threads)
+        parts = [k.split(_BETWEEN) for k in side.groups.labels]
+        n, totals, title, genes = sums["n"], group_totals(side), cells.name, cells.genes
+
+    def together(chosen: list[list[int]]) -> tuple[Floats, NDArray[np.int64]]:
+        """Profiles of unions of the finest groups."""
+        table = np.array([sums[field][rows].sum(0) for rows in chosen]).reshape(len(chosen), genes.size)
+        counts = np.array([n[rows].sum() for rows in chosen], np.int64)
+        whole = np.array([totals[rows].sum() for rows in chosen])
+        if space == "sum":
+            return table, counts
+        if space != "log_of_sums":
+            return per_cell(table, counts), counts
+        made = GroupSummary(title, genes, ("",) * len(chosen), "", counts, whole, {recipe.name: {"sum": table}})
+        return bulk_lognorm(made, recipe, target_sum), counts
+
+    rows: dict[tuple[str, str], list[int]] = {}
+    controls: dict[str, list[int]] = {}
+    in_batch: dict[tuple[str, str], list[int]] = {}
+    names = sorted({(stratum, batch) for stratum, _, batch in parts})
+    for k, (stratum, label, batch) in enumerate(parts):
+        if label == control:
+            controls.setdefault(stratum, []).append(k)
+            in_batch.setdefault((stratum, batch), []).append(k)
+        else:
+            rows.setdefault((stratum, label), []).append(k)
+    keys = sorted(rows)
+    table, cells_in = together([rows[k] for k in keys])
+    everything = [k for chosen in controls.values() for k in chosen]
+    batch_control = batch_cells = None
+    if batch_col is not None:
+        batch_control = np.full((len(names), genes.size), np.nan)
+        for b, place in enumerate(names):
+            if place in in_batch:
+                batch_control[b] = together([in_batch[place]])[0][0]
+        at = {place: b for b, place in enumerate(names)}
+        batch_cells = np.zeros((len(keys), len(names)), np.int64)
+        for r, row in enumerate(keys):
+            for k in rows[row]:
+                batch_cells[r, at[row[0], parts[k][2]]] += n[k]
+    return ProfileRows(
+        name=title,
+        genes=genes,
+        labels=tuple(label for _, label in keys),
+        strata=None if within is None else tuple(stratum for stratum, _ in keys),
+        table=table,
+        n_cells=cells_in,
+        control=together([everything])[0][0] if everything else None,
+        strata_control={s: together([chosen])[0][0] for s, chosen in controls.items()} if within else None,
+        batch_control=batch_control,
+        batch_cells=batch_cells,
+    )
+
+
+def matched(pred: ProfileRows, real: ProfileRows) -> ProfileRows:
+    """``pred`` with the rows and genes of ``real``, in its order.
+
+    Raises
+    ------
+    DataError
+        If genes or rows differ.
+    """
+    check_unique(real.genes, real.name)
+    order = align_genes(pred.genes, real.genes, pred_name=pred.name, real_name=real.name)
+    mine, theirs = pred.keys, real.keys
+    odd = [sorted(" / ".join(filter(None, k)) for k in x) for x in (set(mine) - set(theirs), set(theirs) - set(mine))]
+    if odd[0] or odd[1]:
+        words = [f"only in {s.name}: {some(x)}" for s, x in zip((pred, real), odd, strict=True) if x]
+        msg = f"the two sides hold different perturbations; {'; '.join(words)}; remove or add those rows"
+        raise DataError(msg)
+    at = {k: r for r, k in enumerate(mine)}
+    rows = [at[k] for k in theirs]
+    columns = slice(None) if order is None else order
+    return replace(
+        pred,
+        genes=real.genes,
+        labels=real.labels,
+        strata=real.strata,
+        table=np.ascontiguousarray(pred.table[rows][:, columns]),
+        n_cells=pred.n_cells[rows],
+        control=None if pred.control is None else pred.control[columns],
+        batch_cells=None if pred.batch_cells is None else pred.batch_cells[rows],
+    )
