@@ -95,6 +95,17 @@ def test_rows_in_any_order_and_a_part():
     assert list(ref.score_arrays(x, range(n), metrics=["mae", "pds_l1"])) == ["expr_mae", "pds_l1"]
 
 
+def test_several_threads():
+    from concurrent.futures import ThreadPoolExecutor
+
+    ref = vcm.Reference(screen(2), metrics=NAMES)
+    n = len(ref.perturbations)
+    tables = [ref.profiles + np.random.default_rng(k).normal(0, 0.3, ref.profiles.shape) for k in range(12)]
+    expected = [ref.score_arrays(x, range(n)) for x in tables]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda x: ref.score_arrays(x, range(n)), tables)) == expected
+
+
 def test_flat_and_undefined_predictions():
     ref = vcm.Reference(screen(2), metrics=NAMES)
     n = len(ref.perturbations)

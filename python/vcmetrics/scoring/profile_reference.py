@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -67,8 +68,8 @@ class Reference:
 
     Notes
     -----
-    Construction reads ``real`` once. Memory: the observed profiles, and their effects where match ranks are asked for,
-    8 bytes a number each.
+    Construction reads ``real`` once. Memory: the observed profiles and, where match ranks are asked for, observed and
+    predicted effects, 8 bytes a number each. Calls from several threads do not disturb each other.
 
     Examples
     --------
@@ -146,6 +147,7 @@ class Reference:
         self._own = np.array([-1 if t is None else at[t] for t in targets], np.int64)
         self._code = {label: k for k, label in enumerate(self.perturbations)}
         self._code[control] = self.control_code
+        self._workspace = _Workspace()
         self._ranked = _Ranked(self) if any(m.metric in RANKS for m in self._members) else None
 
     @property
@@ -315,7 +317,7 @@ class Reference:
         self, members: Sequence[Member], x: NDArray[Any], covered: NDArray[np.int64], control: Table, n_threads: int
     ) -> dict[str, Any]:
         ranked = [m for m in members if m.metric in RANKS]
-        effects = np.empty(x.shape) if ranked else None
+        effects = self._workspace.table(x.shape) if ranked else None
         left_out = self._ranked.left_out if self._ranked is not None else np.empty(0, np.int64)
         found = _core.profile_errors(
             x, self.profiles, covered, control, self.control_profile, effects, left_out, n_threads
@@ -392,6 +394,20 @@ class _Observed:
 
     effects: Table
     squares: Table
+
+
+class _Workspace(threading.local):
+    """A table of each thread's own that outlives its calls: fresh memory costs as much as the work done in it."""
+
+    def __init__(self) -> None:
+        self._kept: Table = np.empty(0)
+
+    def table(self, shape: tuple[int, ...]) -> Table:
+        """A table of this shape, of any content."""
+        size = int(np.prod(shape))
+        if self._kept.size < size:
+            self._kept = np.empty(size)
+        return self._kept[:size].reshape(shape)
 
 
 class _Ranked:
