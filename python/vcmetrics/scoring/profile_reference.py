@@ -221,7 +221,7 @@ class Reference:
         if given.shape[1] != len(self.genes):
             msg = f"x has {given.shape[1]} genes, the reference has {len(self.genes)}; give its columns in ref.genes"
             raise ValueError(msg)
-        profiles, covered, control = self._grouped(given, self._as_codes(codes, len(given)), counts)
+        profiles, covered, control = self._grouped(given, self.as_codes(codes, len(given)), counts)
         if control is None:
             control = self.control_profile
         values = (
@@ -251,7 +251,8 @@ class Reference:
             raise ValueError(msg)
         return tuple(have[name] for name in names)
 
-    def _as_codes(self, codes: Any, n: int) -> NDArray[np.int64]:
+    def as_codes(self, codes: Any, n: int) -> NDArray[np.int64]:
+        """``codes`` as :meth:`score_arrays` takes them (numbers or labels, a tensor or a list), checked: (n,)."""
         given = list(codes) if isinstance(codes, range) else codes
         found = host_array(_detached(given), "codes", what="score_arrays")
         if found.dtype.kind in "OUST":
