@@ -5,6 +5,7 @@
 #include "profiles/p_values.hpp"
 #include "profiles/pair_panels.hpp"
 #include "profiles/pairwise.hpp"
+#include "profiles/profile_errors.hpp"
 
 namespace vcm {
 namespace {
@@ -135,9 +136,61 @@ py::array_t<double> adjusted_p_values(const py::handle& p, int n_threads) {
   return adjusted;
 }
 
+py::array_t<double> errors_of_profiles(const py::handle& x, const py::handle& real, const py::handle& match,
+                                       const py::handle& control_x, const py::handle& control_real,
+                                       const py::handle& effects, const py::handle& left_out, int n_threads) {
+  ProfileErrorsJob job{};
+  job.single = py::isinstance<py::array_t<float, py::array::c_style>>(x);
+  const auto table = [&](auto zero) {
+    const auto rows = exactly<decltype(zero)>(x, "x", 2);
+    job.x = rows.data();
+    job.n = rows.shape(0);
+    job.n_genes = rows.shape(1);
+  };
+  if (job.single)
+    table(0.0F);
+  else
+    table(0.0);
+  const auto observed = exactly<double>(real, "real", 2);
+  const auto rows = exactly<std::int64_t>(match, "match", 1);
+  const auto own = exactly<double>(control_x, "control_x", 1);
+  const auto theirs = exactly<double>(control_real, "control_real", 1);
+  const auto genes = exactly<std::int64_t>(left_out, "left_out", 1);
+  require(observed.shape(1) == job.n_genes && own.size() == job.n_genes && theirs.size() == job.n_genes,
+          "x has " + text(job.n_genes) + " genes; real and both controls must have as many");
+  require(rows.size() == job.n, "match needs one entry a row of x");
+  for (std::int64_t i = 0; i < job.n; ++i)
+    require(rows.data()[i] >= 0 && rows.data()[i] < observed.shape(0), "match names a row that real has not");
+  for (py::ssize_t k = 0; k < genes.size(); ++k)
+    require(genes.data()[k] >= 0 && genes.data()[k] < job.n_genes, "left_out names a gene that x has not");
+  job.real = observed.data();
+  job.match = rows.data();
+  job.control_x = own.data();
+  job.control_real = theirs.data();
+  job.left_out = genes.data();
+  job.n_left_out = genes.size();
+  if (!effects.is_none()) {
+    auto to = exactly<double>(effects, "effects", 2);
+    require(to.shape(0) == job.n && to.shape(1) == job.n_genes, "effects must have the shape of x");
+    job.effects = to.mutable_data();
+  }
+  constexpr py::ssize_t kColumns = sizeof(ProfileErrors) / sizeof(double);
+  py::array_t<double> out({static_cast<py::ssize_t>(job.n), kColumns});
+  static_assert(sizeof(ProfileErrors) == 9 * sizeof(double));
+  job.out = reinterpret_cast<ProfileErrors*>(out.mutable_data());
+  const Team team = team_of(n_threads);
+  without_gil([&] { profile_errors(job, team); });
+  return out;
+}
+
 }  // namespace
 
 void bind_profiles(py::module_& m) {
+  m.def("profile_errors", &errors_of_profiles, py::arg("x"), py::arg("real"), py::arg("match"),
+        py::arg("control_x"), py::arg("control_real"), py::arg("effects").none(true), py::arg("left_out"),
+        py::arg("n_threads") = 1,
+        "Per row of x against row match[i] of real: mae, mse, delta_mae, delta_mse, pearson, and the ranges "
+        "(low, high) of both effects; writes predicted effects, zero at the genes left out, where wanted.");
   m.def(
       "two_sided_p", &p_values, py::arg("u2"), py::arg("tie"), py::arg("m"), py::arg("n"),
       py::arg("continuity"), py::arg("n_threads") = 1,

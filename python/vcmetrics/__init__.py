@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from vcmetrics.retrieval.discrimination import discrimination
     from vcmetrics.retrieval.sweep import discrimination_sweep
     from vcmetrics.scoring.interval import compare_scores
+    from vcmetrics.scoring.profile_reference import Reference
     from vcmetrics.scoring.score import score
     from vcmetrics.summary.group_summary import GroupSummary
     from vcmetrics.summary.summarize import differential_expression, pseudobulk, summarize
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 # public name -> (module, whether the name is a member of it or the module itself)
 _LAZY: dict[str, tuple[str, bool]] = {
     "GroupSummary": ("vcmetrics.summary.group_summary", True),
+    "Reference": ("vcmetrics.scoring.profile_reference", True),
     "ScoreResult": ("vcmetrics.results.score_result", True),
     "arrays": ("vcmetrics.arrays", False),
     "bootstrap_distance": ("vcmetrics.distances.bootstrap", True),
@@ -65,6 +67,7 @@ __all__ = [
     "DataError",
     "DeviceError",
     "GroupSummary",
+    "Reference",
     "ScoreResult",
     "VcmetricsWarning",
     "__version__",

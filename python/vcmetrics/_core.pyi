@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['add_co_moments', 'bh', 'block_digests', 'canonical_rows', 'column_ranks', 'count_dense', 'count_rows', 'dense_to_rows', 'fill_dense', 'fill_rows', 'gather', 'group_moments', 'group_moments_rows', 'isa', 'isa_available', 'kendall_tau', 'mean_distances', 'pair_means', 'pair_row_sums', 'pairwise_sums', 'panel_sums', 'rank_moments', 'resampled_rank_correlations', 'row_squares', 'scan_rows', 'sinkhorn_costs', 'sorted_column_means', 'transpose_rows', 'two_sided_p', 'weighted_pair_sums']
+__all__: list[str] = ['add_co_moments', 'bh', 'block_digests', 'byte_planes', 'canonical_rows', 'column_ranks', 'count_dense', 'count_rows', 'dense_to_rows', 'fill_dense', 'fill_rows', 'gather', 'group_moments', 'group_moments_rows', 'isa', 'isa_available', 'kendall_tau', 'mean_distances', 'pair_means', 'pair_row_sums', 'pairwise_sums', 'panel_sums', 'profile_errors', 'rank_moments', 'resampled_rank_correlations', 'row_squares', 'scan_rows', 'sinkhorn_costs', 'sorted_column_means', 'transpose_rows', 'two_sided_p', 'weighted_pair_sums']
 def add_co_moments(state: numpy.typing.NDArray[numpy.float64], x: typing.Any, rows_x: typing.Any, y: typing.Any, rows_y: typing.Any, weights: typing.Any = None, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> None:
     """
     Adds pairs of rows to the state [count, weight, mean x, mean y, xx, yy, xy][columns]; pairs of which a value is not finite are passed over.
@@ -18,6 +18,10 @@ def bh(p: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) 
 def block_digests(bytes: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex) -> bytes:
     """
     A 64-bit digest of every MiB, as bytes.
+    """
+def byte_planes(from_bytes: typing.Any, width: typing.SupportsInt | typing.SupportsIndex, run: typing.SupportsInt | typing.SupportsIndex, to: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex) -> None:
+    """
+    Bytes of values of `width` bytes sorted by their place in the value, in each run of `run` values.
     """
 def canonical_rows(rows: tuple, n_threads: typing.SupportsInt | typing.SupportsIndex, gene_map: typing.Any, n_cols_new: typing.SupportsInt | typing.SupportsIndex) -> tuple:
     """
@@ -90,6 +94,10 @@ def pairwise_sums(x: typing.Any, y: typing.Any, term: str, left_out: typing.Any 
 def panel_sums(x: typing.Any, y: typing.Any, term: str, out: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1, without: typing.Any = None) -> None:
     """
     Sums over columns of |x - y|, (x - y)**2 or x * y for all pairs of rows into `out`, in float64; x and y are both float32 or both float64. The ascending columns `without` are left out.
+    """
+def profile_errors(x: typing.Any, real: typing.Any, match: typing.Any, control_x: typing.Any, control_real: typing.Any, effects: typing.Any, left_out: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
+    """
+    Per row of x against row match[i] of real: mae, mse, delta_mae, delta_mse, pearson, and the ranges (low, high) of both effects; writes predicted effects, zero at the genes left out, where wanted.
     """
 def rank_moments(x: typing.Any, rows_x: typing.Any, y: typing.Any, rows_y: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
     """

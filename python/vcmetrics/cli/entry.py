@@ -21,6 +21,8 @@ GOOD, DATA_AT_FAULT, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 COMMANDS = {
     "score": "Score a prediction against real data.",
     "correlate": "Correlate a prediction with real data gene by gene.",
+    "validate": "Check submissions against the upload contract of the 2026 challenge.",
+    "pack": "Check a prediction and write it as a submission.",
     "de": "Differential expression of every perturbation against the control.",
     "distance": "Distances between groups of cells, tests against a reference, heat maps.",
     "discriminate": "Rank each perturbation's own profile among all, seen from its prediction.",

@@ -74,7 +74,7 @@ def command(
     output: Path | None,
     **options: Any,
 ) -> None:
-    """Score PRED against REAL, both .h5ad files or .zarr stores of cells × genes.
+    """Score PRED against REAL, both .h5ad files or .zarr stores of cells × genes; PRED may be a packed .vcc.
 
     The result is a table on the terminal (or JSON) and, with -o, the files results.csv (perturbation, metric, value),
     agg_results.csv (statistic × metric), scores.csv (metric, value, scaled) and run.json (versions, settings, inputs,

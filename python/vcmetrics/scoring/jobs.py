@@ -43,6 +43,29 @@ def default_column(cells: Cells, preset: Preset) -> str:
     raise DataError(msg)
 
 
+PACKED_CONTEXT = "context"  # column of a packed submission
+
+
+def context_column(pred: Cells, real: Cells | None, context_col: str | None) -> str | None:
+    """The column of contexts: the one asked for, or that of a packed submission with several.
+
+    ``real`` is None where the reference is a summary, which has no contexts.
+    """
+    if context_col is not None or not pred.packed or PACKED_CONTEXT not in pred.columns():
+        return context_col
+    if real is not None and PACKED_CONTEXT in real.columns():
+        return PACKED_CONTEXT
+    there = sorted({str(c) for c in pred.column(PACKED_CONTEXT)})
+    if len(there) > 1:
+        other = "the reference is a summary" if real is None else f"{real.name} has no column {PACKED_CONTEXT!r} in obs"
+        msg = (
+            f"{pred.name} covers several contexts ({some(there)}), but {other}; pass the data of all contexts as real, "
+            f"with their names in the column {PACKED_CONTEXT!r}"
+        )
+        raise DataError(msg)
+    return None
+
+
 def read_groups(
     cells: Cells, pert_col: str | None, control: str, context_col: str | None, preset: Preset
 ) -> dict[str | None, Groups]:

@@ -17,7 +17,7 @@ from vcmetrics.results.score_result import ContextResult, ScoreResult
 from vcmetrics.scoring.bundle import Bundle
 from vcmetrics.scoring.compare import Clock, compare
 from vcmetrics.scoring.interval import check_resampling, intervals
-from vcmetrics.scoring.jobs import Job, data_jobs, save_reference, summary_job
+from vcmetrics.scoring.jobs import Job, context_column, data_jobs, save_reference, summary_job
 from vcmetrics.scoring.scaled import Baseline, Scorer, further_passes, resolve_baseline, resolve_scale, scaled, scorers
 from vcmetrics.scoring.settings import Settings, resolve_settings
 from vcmetrics.sources import open_cells
@@ -116,8 +116,9 @@ def score(
     Parameters
     ----------
     pred, real
-        AnnData, or the path of an ``.h5ad`` or ``.zarr``; n_obs × n_vars each, over the same genes. ``real`` may be a
-        :class:`GroupSummary` made by an earlier call (see ``cache``). Nothing of the caller's is modified.
+        AnnData, or the path of an ``.h5ad`` or ``.zarr``; n_obs × n_vars each, over the same genes. ``pred`` may be a
+        packed submission (``.vcc``), ``real`` a :class:`GroupSummary` made by an earlier call (see ``cache``). Nothing
+        of the caller's is modified.
     preset
         Rule set; see :func:`list_presets`. ``"vcc2026"`` takes raw counts and accepts a prediction without control
         cells.
@@ -127,7 +128,7 @@ def score(
         Names of single metrics in place of a profile; or a mapping name → parameters that differ from the preset's.
     pert_col, control, context_col
         Columns of ``obs`` with the labels and (optionally) contexts, and the control's label; the preset's where None.
-        Contexts are scored apart and averaged with equal weight.
+        Contexts are scored apart and averaged with equal weight. Those of a packed submission are in ``context``.
     layer
         Read this layer in place of ``X``.
     embed_key
@@ -217,9 +218,11 @@ def score(
                     "pass the data themselves as real"
                 )
                 raise DataError(msg)
+            context_column(pred_cells, None, None)
             jobs = [summary_job(real, pred_cells, pert_col, settings)]
         else:
             real_cells = stack.enter_context(open_cells(real, layer=layer, name="real"))
+            context_col = context_column(pred_cells, real_cells, context_col)
             jobs = data_jobs(real_cells, pred_cells, pert_col, control, context_col, settings, cache)
         clock.lap("opening and labels")
         contexts: list[ContextResult] = []

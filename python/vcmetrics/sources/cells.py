@@ -13,6 +13,7 @@ from vcmetrics._errors import DataError, VcmetricsWarning
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.sources.genes import some
 from vcmetrics.sources.memory import MemoryAnnData, looks_like_anndata
+from vcmetrics.sources.packed import PackedAnnData, looks_packed, open_packed
 from vcmetrics.sources.rows import Rows
 from vcmetrics.sources.stored import Store, StoredAnnData, as_path
 
@@ -26,7 +27,8 @@ def open_cells(data: object, *, layer: str | None = None, name: str | None = Non
     Parameters
     ----------
     data
-        AnnData (in memory, backed or a view), path to an ``.h5ad`` file or a ``.zarr`` store, or :class:`Cells`.
+        AnnData (in memory, backed or a view), path to an ``.h5ad`` file, a ``.zarr`` store or a packed submission
+        (``.vcc``), or :class:`Cells`.
     layer
         Read this layer; None reads ``X``.
     name
@@ -48,22 +50,27 @@ def open_cells(data: object, *, layer: str | None = None, name: str | None = Non
             msg = f"{data.name} was opened with layer={data.layer!r}, not {layer!r}; open it again"
             raise ValueError(msg)
         return data
-    path = as_path(data)
-    store: Store
-    if path is not None:
-        store = StoredAnnData(path)
-        if name is not None:
-            store.name = f"{name} {store.name}"
-    elif looks_like_anndata(data):
-        store = MemoryAnnData(data, name or "adata")
-    else:
-        msg = f"expected AnnData or a path to an .h5ad file or .zarr store, got {type(data).__name__}"
-        raise TypeError(msg)
+    store = open_store(data, name)
     try:
         return Cells(store, layer)
     except BaseException:
         store.close()
         raise
+
+
+def open_store(data: object, name: str | None = None) -> Store:
+    """What holds the cells, opened; its matrix has not been looked at. Parameters and errors as :func:`open_cells`."""
+    path = as_path(data)
+    store: Store
+    if path is not None:
+        store = open_packed(path) if looks_packed(path) else StoredAnnData(path)
+        if name is not None:
+            store.name = f"{name} {store.name}"
+        return store
+    if looks_like_anndata(data):
+        return MemoryAnnData(data, name or "adata")
+    msg = f"expected AnnData or a path to an .h5ad file or .zarr store, got {type(data).__name__}"
+    raise TypeError(msg)
 
 
 class Cells:
@@ -96,6 +103,11 @@ class Cells:
         self._rows: Rows | None = None
         self._found: dict[str, Any] | None = None
         self._fingerprint: str | None = None
+
+    @property
+    def packed(self) -> bool:
+        """Whether they come from a packed submission."""
+        return isinstance(self._store, PackedAnnData)
 
     @property
     def dtype(self) -> np.dtype[Any]:

@@ -157,8 +157,8 @@ def _from_compressed(matrix: Matrix, n_threads: int) -> Rows:
             last - first,
             matrix.n_cols,
             indptr[first : last + 1] - begin,
-            ChunkedArray.of(_plain_indices(matrix.indices.read(begin, end, n_threads))),
-            ChunkedArray.of(_plain_values(matrix.data.read(begin, end, n_threads))),
+            ChunkedArray.of(plain_indices(matrix.indices.read(begin, end, n_threads))),
+            ChunkedArray.of(plain_values(matrix.data.read(begin, end, n_threads))),
         )
         source = (block.args(), n_threads, None, matrix.n_cols)
         counts, kind = _core.count_rows(*source)
@@ -174,13 +174,13 @@ def _from_dense(matrix: Matrix, n_threads: int) -> Rows:
     rows_a_block = max(grain, rows_a_block // grain * grain)
     out = _Growing(matrix.n_rows, matrix.n_cols, min(matrix.nnz, BLOCK_VALUES))
     for first in range(0, matrix.n_rows, rows_a_block):
-        block = _plain_values(matrix.data.read(first, min(first + rows_a_block, matrix.n_rows), n_threads))
+        block = plain_values(matrix.data.read(first, min(first + rows_a_block, matrix.n_rows), n_threads))
         counts, kind = _core.count_dense(block, n_threads)
         out.add(counts, kind, partial(_core.fill_dense, block, n_threads))
     return out.rows()
 
 
-def _plain_values(values: NDArray[Any]) -> NDArray[Any]:
+def plain_values(values: NDArray[Any]) -> NDArray[Any]:
     """Return values of a type that the kernels know; a copy only for booleans, half floats and foreign byte orders."""
     dtype = values.dtype
     if dtype.kind == "b":
@@ -190,7 +190,7 @@ def _plain_values(values: NDArray[Any]) -> NDArray[Any]:
     return values.astype(dtype.newbyteorder("="), copy=False)
 
 
-def _plain_indices(indices: NDArray[Any]) -> NDArray[Any]:
+def plain_indices(indices: NDArray[Any]) -> NDArray[Any]:
     """Return column numbers of a type that the kernels know."""
     if indices.dtype in INDEX_TYPES:
         return indices

@@ -28,6 +28,7 @@ class HDF5File:
     def __init__(self, path: Path, name: str) -> None:
         self.path = path
         self.name = name
+        self._map: mmap.mmap | None = None
         self._bytes: NDArray[np.uint8] | None = None
         self.root: Any = self._open()
 
@@ -66,9 +67,14 @@ class HDF5File:
         """Return the whole file as bytes, mapped read-only."""
         if self._bytes is None:
             with self.path.open("rb") as stream:
-                whole = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-            self._bytes = np.frombuffer(whole, np.uint8)
+                self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            self._bytes = np.frombuffer(self._map, np.uint8)
         return self._bytes
+
+    def release(self) -> None:
+        """Give the mapped pages back; whoever reads them again has them from the page cache."""
+        if self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
 
     def read_values(self, node: Any, field: str | None = None) -> NDArray[Any]:
         """Read a whole annotation array, or one field of it."""
@@ -82,7 +88,7 @@ class HDF5File:
 
     def close(self) -> None:
         """Close the file; mapped bytes live on while arrays refer to them."""
-        self._bytes = None
+        self._bytes = self._map = None
         self.root.close()
 
 

@@ -133,5 +133,8 @@ class MemoryAnnData:
         """Return None: only the content names it."""
         return None
 
+    def release(self) -> None:
+        """Nothing is mapped."""
+
     def close(self) -> None:
         """Nothing to let go of."""

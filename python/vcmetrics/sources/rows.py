@@ -50,6 +50,15 @@ class ChunkedArray:
             return parts[0]
         return np.concatenate(parts) if parts else np.empty(0, self.dtype)
 
+    def between(self, start: int, stop: int) -> ChunkedArray:
+        """Elements ``start`` … ``stop - 1``, left where they lie."""
+        first = int(np.searchsorted(self.starts, start, side="right")) - 1
+        last = max(first + 1, int(np.searchsorted(self.starts, stop)))
+        offsets, starts = self.offsets[first:last].copy(), self.starts[first : last + 1].copy()
+        offsets[:1] += (start - starts[:1]) * self.dtype.itemsize
+        starts[0], starts[-1] = start, stop
+        return ChunkedArray(self.buffer, offsets, starts - start, self.dtype)
+
     def pieces(self, begin: NDArray[np.int64], end: NDArray[np.int64]) -> ChunkedArray:
         """Ranges ``begin[i] … end[i] - 1`` one behind the other, left where they lie."""
         size = self.dtype.itemsize

@@ -55,6 +55,9 @@ class Store(Protocol):
     def identity(self) -> str | None:
         """What names this content without reading it; None where only the content does."""
 
+    def release(self) -> None:
+        """Give pages of mapped files back to the system; they stay readable."""
+
     def close(self) -> None:
         """Let go of files."""
 
@@ -225,6 +228,11 @@ class StoredAnnData:
             stat = file.stat()
             digest.update(f"{file.relative_to(self.path)}|{stat.st_size}|{stat.st_mtime_ns}\n".encode())
         return digest.hexdigest()
+
+    def release(self) -> None:
+        """Give pages of the mapped file back to the system."""
+        if self._file is not None:
+            self._file.release()
 
     def close(self) -> None:
         """Close the file."""
