@@ -94,6 +94,8 @@ def test_nb_ll_takes_counts_only():
         ("mmd", {"estimator": "w"}, "estimator 'w'"),
         ("mmd", {"one_cell": "x"}, "one_cell 'x'"),
         ("edistance", {"floor": 1.0, "estimator": "u"}, "floor"),
+        ("edistance", {"cell_metric": "ruzicka"}, "cell_metric 'ruzicka'"),
+        ("mean_pairwise", {"cell_metric": "rbf"}, "cell_metric 'rbf'"),
         ("mean_pairwise", {"estimator": "U"}, "estimator 'U'"),
         ("mean_pairwise", {"estimator": "U", "cell_metric": "sqeuclidean"}, "estimator 'U'"),
         ("euclidean", {"aggregate": "mode"}, "aggregate 'mode'"),

@@ -303,6 +303,25 @@ def test_distances_that_read_all_groups_are_not_resampled():
             resample(np.eye(4), "b", **call)
 
 
+@pytest.mark.parametrize(
+    ("metric", "parameters", "says"),
+    [
+        ("edistance", {"estimator": "U"}, "estimator 'U'"),
+        ("edistance", {"one_cell": "x"}, "one_cell 'x'"),
+        ("edistance", {"cell_metric": "ruzicka"}, "cell_metric 'ruzicka'"),
+        ("mean_pairwise", {"cell_metric": "l7"}, "cell_metric 'l7'"),
+        ("mmd", {"kernel": "rbf", "estimator": "U"}, "estimator 'U'"),
+        ("mmd", {"kernel": "rbf", "combine": "max"}, "combine 'max'"),
+        ("mmd", {"kernel": "x"}, "kernel 'x'"),
+    ],
+)
+def test_wrong_parameters(metric, parameters, says):
+    call = {"pert_col": ["a", "a", "b", "b"], "metric": metric, **parameters}
+    for resample in (vcm.bootstrap_distance, vcm.permutation_test):
+        with pytest.raises(ValueError, match=says):
+            resample(np.eye(4), "b", **call)
+
+
 def test_wrong_bootstraps():
     with pytest.raises(ValueError, match="random_state is -1"):
         vcm.bootstrap_distance(np.eye(2), pert_col=["a", "b"], random_state=-1)

@@ -237,7 +237,6 @@ class Choice:
     spec: DistanceSpec
     parameters: Mapping[str, Any]
     convention: Convention
-    asked: str
 
     def resampled(self, given: Mapping[str, Any]) -> Choice:
         """The same for bootstraps and tests, which some libraries compute by other parameters."""
@@ -248,7 +247,7 @@ class Choice:
             )
             raise ValueError(msg)
         other = {k: v for k, v in self.convention.resampled.get(self.spec.name, {}).items() if k not in given}
-        return Choice(self.spec, {**self.parameters, **other}, self.convention, self.asked)
+        return Choice(self.spec, {**self.parameters, **other}, self.convention)
 
 
 PLAIN = Convention(name="", source="")
@@ -286,4 +285,4 @@ def choose(metric: str, convention: str | None, given: Mapping[str, Any]) -> Cho
         spec, preset = get(metric), {}
     values = {k: v for k, v in rules.parameters.get(spec.name, {}).items() if k in spec.defaults}
     spec.require()
-    return Choice(spec, spec.parameters({**values, **preset, **given}), rules, metric)
+    return Choice(spec, spec.parameters({**values, **preset, **given}), rules)

@@ -49,6 +49,9 @@ class Resampled:
             self._term = self._how["kernel"]
             if self._term == "rbf":
                 self._gammas = list(bandwidths(cells, self._how["gamma"], "rbf"))
+        if self._term:  # products pass by the formula, which refuses wrong parameters
+            two = CellGroups(("x", "y"), np.array([0, 1], np.int32), np.zeros((2, 1)))
+            self._spec.formula(two, np.array([[0, 1]], np.int32), **self._how)
 
     @property
     def _by_moments(self) -> bool:

@@ -16,11 +16,20 @@ from vcmetrics.metrics.registry import Parity
 from vcmetrics.reference import distance_cells as reference
 from vcmetrics.sources.cell_groups import CellGroups
 
+CELL_METRICS = ("euclidean", "sqeuclidean", "cityblock", "cosine")
+
 
 def check_one_cell(one_cell: str) -> None:
     """Refuse another word."""
     if one_cell not in ("nan", "zero"):
         msg = f"one_cell {one_cell!r} is not known; pass 'nan' or 'zero'"
+        raise ValueError(msg)
+
+
+def check_cell_metric(cell_metric: str) -> None:
+    """Refuse what is no distance; kernels belong to ``mmd``."""
+    if cell_metric not in CELL_METRICS:
+        msg = f"cell_metric {cell_metric!r} is not known; choose from {', '.join(CELL_METRICS)}"
         raise ValueError(msg)
 
 
@@ -65,6 +74,7 @@ def edistance(
     Cost: D operations a pair of cells, each inside mean once a group; ``sqeuclidean`` one read of the cells.
     """
     check_one_cell(one_cell)
+    check_cell_metric(cell_metric)
     not_negative(floor=floor)
     if floor and (cell_metric != "euclidean" or estimator != "v"):
         msg = f"floor={floor} needs cell_metric='euclidean' and estimator='v'"
@@ -126,6 +136,7 @@ def mean_pairwise(
 ) -> Values:
     """Mean d(x, y) over all pairs of cells; of a group with itself as ``estimator`` says."""
     check_one_cell(one_cell)
+    check_cell_metric(cell_metric)
     check_estimator(estimator)
     if cell_metric == "sqeuclidean":
         n = cells.sizes.astype(np.float64)

@@ -47,7 +47,7 @@ def pair_means(
     from vcmetrics import _core
 
     if term not in TERMS:
-        msg = f"cell_metric {term!r} is not known; choose from {', '.join(TERMS)}"
+        msg = f"term {term!r} is not known; choose from {', '.join(TERMS)}"
         raise ValueError(msg)
     check_estimator(estimator)
     # terms are symmetric; one order of a pair gives one sequence of additions
