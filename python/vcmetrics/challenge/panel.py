@@ -16,6 +16,7 @@ from vcmetrics._errors import DataError
 from vcmetrics.sources.genes import some
 
 HEADERS = frozenset({"gene_name", "gene", "gene_symbol", "gene_names", "genes"})
+MISSING = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>", "n/a"})  # no label at all
 LARGEST_MANIFEST = 256 << 10
 PathLike = str | os.PathLike[str]
 
@@ -109,26 +110,26 @@ def fingerprint(labels: Iterable[str]) -> str | None:
     return f"sha256:{hashlib.sha256(chr(10).join(names).encode()).hexdigest()}" if names else None
 
 
-def _table(path: Path, header: int | None) -> Any:
-    import pandas as pd
-
+def _rows(path: Path) -> list[list[str]]:
+    """Rows of a CSV that hold anything; read without pandas, whose import takes longer than the rest."""
     try:
-        return pd.read_csv(path, header=header)
+        with path.expanduser().open(newline="", encoding="utf-8-sig") as file:
+            return [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
     except FileNotFoundError as error:
         msg = f"{str(path)!r}: no such file; it comes with the controls bundle of the challenge"
         raise DataError(msg) from error
-    except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
+    except (OSError, ValueError, csv.Error) as error:
         msg = f"{str(path)!r}: cannot be read as a table ({str(error).strip().splitlines()[0]}); it must be a CSV"
         raise DataError(msg) from error
 
 
 def read_names(path: PathLike) -> list[str]:
     """A plain list: the first column of a text file, one name a line."""
-    return [str(name).strip() for name in _table(Path(path), None).iloc[:, 0].tolist()]
+    return [row[0].strip() for row in _rows(Path(path))]
 
 
 def _read_genes(path: PathLike) -> list[str]:
-    names = [str(name) for name in _table(Path(path), None).iloc[:, 0].tolist()]
+    names = [row[0] for row in _rows(Path(path))]
     return names[1:] if names and names[0].strip().lower() in HEADERS else names
 
 
@@ -145,19 +146,23 @@ def _check_genes(names: list[str], given: object) -> None:
 
 
 def _read_perturbations(path: Path, cells: int | None, control: str) -> dict[str | None, dict[str, int | None]]:
-    frame = _table(path, 0)
-    if "target_gene" not in frame.columns:
-        msg = f"{str(path)!r}: has no column 'target_gene' (columns: {some([str(c) for c in frame.columns], 12)})"
+    header, *rows = _rows(path) or [[]]
+    if "target_gene" not in header:
+        msg = f"{str(path)!r}: has no column 'target_gene' (columns: {some(header, 12) or 'none'})"
         raise DataError(msg)
-    counts = frame["n_cells"].tolist() if "n_cells" in frame.columns else [None] * len(frame)
-    contexts = frame["context"].astype(str).tolist() if "context" in frame.columns else [None] * len(frame)
-    stated = "n_cells" in frame.columns
+    place = {name: k for k, name in enumerate(header)}
+
+    def cell(row: list[str], name: str) -> str:
+        k = place.get(name, len(row))
+        return row[k].strip() if k < len(row) else ""
+
     out: dict[str | None, dict[str, int | None]] = {}
-    for context, value, n in zip(contexts, frame["target_gene"].tolist(), counts, strict=True):
-        rows = out.setdefault(context, {})
-        label = "" if value is None or value != value else str(value).strip()
-        if label and label != control:
-            rows[label] = _count(n) if stated else cells
+    for row in rows:
+        context = cell(row, "context") if "context" in place else None
+        listed = out.setdefault(context, {})
+        label = cell(row, "target_gene")
+        if label not in MISSING and label != control:
+            listed[label] = _count(cell(row, "n_cells")) if "n_cells" in place else cells
     if not any(out.values()):
         msg = f"{str(path)!r}: lists no perturbations; pass the pert_counts.csv of the challenge"
         raise DataError(msg)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcmetrics.backend.threads import resolve_threads
-from vcmetrics.challenge.archive import LEVEL, Packed, Scratch, archive, check_output
+from vcmetrics.challenge.archive import Packed, Scratch, archive, check_output
 from vcmetrics.challenge.contract import Contract, ContractError, Problem
 from vcmetrics.challenge.panel import read_panel
 from vcmetrics.challenge.validate import Inspection, PathLike, Progress, inspect
@@ -120,7 +120,7 @@ def pack(
     contract: Contract = CONTRACT,
     names: Mapping[str, str] | None = None,
     discrete: bool = False,
-    level: int = LEVEL,
+    level: int | None = None,
     overwrite: bool = False,
     n_threads: int | None = None,
     progress: Progress | None = None,

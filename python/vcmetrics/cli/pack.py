@@ -25,7 +25,7 @@ from vcmetrics.cli.submission_options import panel_options, rules_option, submis
     "-C", "--output-celltype-col", metavar="COLUMN", default="celltype", show_default=True, help="As written."
 )
 @click.option(
-    "--level", type=click.IntRange(-20, 19), default=1, show_default=True, help="zstd's level of compression."
+    "--level", type=click.IntRange(1, 19), help="zstd's level of compression [default: the fastest for such content]."
 )
 @click.option("--dry-run", is_flag=True, help="Only check; write nothing.")
 @click.option("-f", "--force", is_flag=True, help="Replace the archive if it is there.")
@@ -40,7 +40,7 @@ def command(
     file: Path,
     output_pert_col: str,
     output_celltype_col: str,
-    level: int,
+    level: int | None,
     dry_run: bool,
     force: bool,
     as_json: bool,
