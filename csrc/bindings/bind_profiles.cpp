@@ -58,8 +58,21 @@ void panels_of(const py::handle& x, const py::handle& y, PanelJob& job) {
   job.n_features = rows_x.shape(1);
 }
 
+// Columns that are left out: none, or distinct, ascending numbers of columns.
+using Columns = py::array_t<std::int64_t, py::array::c_style>;
+Columns left_out_columns(const py::object& without, std::int64_t n_features) {
+  if (without.is_none()) return Columns(0);
+  Columns columns = exactly<std::int64_t>(without, "without", 1);
+  for (std::int64_t k = 0; k < columns.size(); ++k) {
+    const std::int64_t column = columns.data()[k];
+    require(column >= 0 && column < n_features && (k == 0 || column > columns.data()[k - 1]),
+            "without must hold ascending columns below " + text(n_features));
+  }
+  return columns;
+}
+
 void panel_sums(const py::handle& x, const py::handle& y, const std::string& term, const py::handle& out,
-                int n_threads) {
+                int n_threads, const py::object& without) {
   PanelJob job{};
   if (py::isinstance<py::array_t<float, py::array::c_style>>(x))
     panels_of<float>(x, y, job);
@@ -71,23 +84,30 @@ void panel_sums(const py::handle& x, const py::handle& y, const std::string& ter
                                                                     text(sums.shape(1)) + "; expected " +
                                                                     text(job.n_x) + " x " + text(job.n_y));
   job.out = sums.mutable_data();
+  const Columns columns = left_out_columns(without, job.n_features);
+  job.without = columns.data();
+  job.n_without = columns.size();
   const Team team = team_of(n_threads);
   without_gil([&] { pair_panels(job, team); });
 }
 
 template <class T>
-py::array_t<double> squares_of(const py::handle& x, int n_threads) {
+py::array_t<double> squares_of(const py::handle& x, int n_threads, const py::object& without) {
   const auto rows = exactly<T>(x, "x", 2);
+  const Columns columns = left_out_columns(without, rows.shape(1));
   py::array_t<double> out(rows.shape(0));
   double* at = out.mutable_data();
   const Team team = team_of(n_threads);
-  without_gil([&] { vcm::row_squares(rows.data(), rows.shape(0), rows.shape(1), at, team); });
+  without_gil([&] {
+    vcm::row_squares(rows.data(), rows.shape(0), rows.shape(1), columns.data(), columns.size(), at, team);
+  });
   return out;
 }
 
-py::array_t<double> row_squares_of(const py::handle& x, int n_threads) {
-  return py::isinstance<py::array_t<float, py::array::c_style>>(x) ? squares_of<float>(x, n_threads)
-                                                                   : squares_of<double>(x, n_threads);
+py::array_t<double> row_squares_of(const py::handle& x, int n_threads, const py::object& without) {
+  return py::isinstance<py::array_t<float, py::array::c_style>>(x)
+             ? squares_of<float>(x, n_threads, without)
+             : squares_of<double>(x, n_threads, without);
 }
 
 py::array_t<double> p_values(const py::handle& u2, const py::handle& tie, const py::handle& m, std::int64_t n,
@@ -129,12 +149,12 @@ void bind_profiles(py::module_& m) {
         "Sums over columns of |x - y|, (x - y)**2 or x * y for all pairs of rows, float64; row i of x leaves "
         "column left_out[i] out.");
   m.def("panel_sums", &panel_sums, py::arg("x"), py::arg("y"), py::arg("term"), py::arg("out"),
-        py::arg("n_threads") = 1,
+        py::arg("n_threads") = 1, py::arg("without") = py::none(),
         "Sums over columns of |x - y|, (x - y)**2 or x * y for all pairs of rows into `out`, in float64; x "
         "and y "
-        "are both float32 or both float64.");
+        "are both float32 or both float64. The ascending columns `without` are left out.");
   m.def(
-      "row_squares", &row_squares_of, py::arg("x"), py::arg("n_threads") = 1,
+      "row_squares", &row_squares_of, py::arg("x"), py::arg("n_threads") = 1, py::arg("without") = py::none(),
       "Sum of squares of every row, float64, to the bit what panel_sums gives a row's product with itself.");
 }
 

@@ -61,21 +61,28 @@ void pair_panels(const PanelJob& job, const Team& team) {
 }
 
 template <class T>
-void row_squares(const T* table, std::int64_t n, std::int64_t n_features, double* out, const Team& team) {
+void row_squares(const T* table, std::int64_t n, std::int64_t n_features, const std::int64_t* without,
+                 std::int64_t n_without, double* out, const Team& team) {
   constexpr std::int64_t kTogether = 8;  // rows side by side: one row's additions wait for each other
   const auto body = [&](std::int64_t task, int, const std::atomic<bool>&) {
     const T* rows[kTogether];
     double total[kTogether];
     for (std::int64_t r = 0; r < kTogether; ++r)
       rows[r] = table + std::min(task * kTogether + r, n - 1) * n_features;
+    std::int64_t next = 0;  // of those left out
     for (std::int64_t from = 0; from == 0 || from < n_features; from += kPanelDepth) {
       double part[kTogether] = {};
       const std::int64_t last = std::min(from + kPanelDepth, n_features);
-      for (std::int64_t k = from; k < last; ++k)
+      for (std::int64_t k = from; k < last; ++k) {
+        if (next < n_without && without[next] == k) {
+          ++next;
+          continue;
+        }
         for (std::int64_t r = 0; r < kTogether; ++r) {
           const double x = static_cast<double>(rows[r][k]);
           part[r] += x * x;
         }
+      }
       for (std::int64_t r = 0; r < kTogether; ++r) total[r] = from == 0 ? part[r] : total[r] + part[r];
     }
     for (std::int64_t r = 0; r < kTogether && task * kTogether + r < n; ++r)
@@ -84,7 +91,9 @@ void row_squares(const T* table, std::int64_t n, std::int64_t n_features, double
   for_each_task(team, (n + kTogether - 1) / kTogether, n * n_features, body);
 }
 
-template void row_squares(const float*, std::int64_t, std::int64_t, double*, const Team&);
-template void row_squares(const double*, std::int64_t, std::int64_t, double*, const Team&);
+template void row_squares(const float*, std::int64_t, std::int64_t, const std::int64_t*, std::int64_t,
+                          double*, const Team&);
+template void row_squares(const double*, std::int64_t, std::int64_t, const std::int64_t*, std::int64_t,
+                          double*, const Team&);
 
 }  // namespace vcm

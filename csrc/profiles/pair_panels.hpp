@@ -16,6 +16,8 @@ struct PanelJob {
   bool is_float;
   std::int64_t n_x, n_y, n_features;
   PairTerm term;
+  const std::int64_t* without;  // features that no pair is summed over, ascending
+  std::int64_t n_without;
   double* out;  // [n_x][n_y], overwritten
 };
 
@@ -32,9 +34,10 @@ VCM_DECLARE_ISA(void, panel_tile,
 
 void pair_panels(const PanelJob& job, const Team& team);
 
-// out[i] = sum of squares of row i of [n][n_features], with the bits that pair_panels gives the row's product
-// with itself.
+// out[i] = sum of squares of row i of [n][n_features] without some features, with the bits that pair_panels
+// gives the row's product with itself.
 template <class T>
-void row_squares(const T* table, std::int64_t n, std::int64_t n_features, double* out, const Team& team);
+void row_squares(const T* table, std::int64_t n, std::int64_t n_features, const std::int64_t* without,
+                 std::int64_t n_without, double* out, const Team& team);
 
 }  // namespace vcm

@@ -87,9 +87,9 @@ def pairwise_sums(x: typing.Any, y: typing.Any, term: str, left_out: typing.Any 
     """
     Sums over columns of |x - y|, (x - y)**2 or x * y for all pairs of rows, float64; row i of x leaves column left_out[i] out.
     """
-def panel_sums(x: typing.Any, y: typing.Any, term: str, out: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> None:
+def panel_sums(x: typing.Any, y: typing.Any, term: str, out: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1, without: typing.Any = None) -> None:
     """
-    Sums over columns of |x - y|, (x - y)**2 or x * y for all pairs of rows into `out`, in float64; x and y are both float32 or both float64.
+    Sums over columns of |x - y|, (x - y)**2 or x * y for all pairs of rows into `out`, in float64; x and y are both float32 or both float64. The ascending columns `without` are left out.
     """
 def rank_moments(x: typing.Any, rows_x: typing.Any, y: typing.Any, rows_y: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
     """
@@ -99,7 +99,7 @@ def resampled_rank_correlations(x: typing.Any, y: typing.Any, counts: typing.Any
     """
     Spearman correlation of every column in every resample, ranked anew; row r counts counts[b][r] times.
     """
-def row_squares(x: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
+def row_squares(x: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1, without: typing.Any = None) -> numpy.typing.NDArray[numpy.float64]:
     """
     Sum of squares of every row, float64, to the bit what panel_sums gives a row's product with itself.
     """

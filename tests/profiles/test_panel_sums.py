@@ -79,6 +79,30 @@ def test_squares_of_rows_are_their_products_with_themselves(dtype: type, shape: 
     np.testing.assert_array_equal(_core.row_squares(x, 2), np.diag(sums(x, x, "product")))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("term", TERMS)
+@pytest.mark.parametrize("without", [[], [0], [255, 256], [1, 2, 511, 512, 600], [*range(250, 601)], [*range(601)]])
+def test_columns_that_are_left_out(dtype: type, term: str, without: list[int]) -> None:
+    rng = np.random.default_rng(4)
+    x, y = (rng.normal(size=(n, 601)).astype(dtype) for n in (53, 47))
+    columns = np.array(without, np.int64)
+    zeroed = x.copy(), y.copy()
+    for table in zeroed:
+        table[:, columns] = 0
+    want = sums(*zeroed, term)
+    for n_threads in (1, 3):
+        out = np.empty((53, 47))
+        _core.panel_sums(x, y, term, out, n_threads, columns)
+        np.testing.assert_array_equal(out, want)
+    squares = _core.row_squares(x, 1, columns)
+    np.testing.assert_array_equal(squares, np.diag(sums(zeroed[0], zeroed[0], "product")))
+    x[:, columns] = np.nan  # what is left out is not seen
+    out = np.empty((53, 47))
+    _core.panel_sums(x, y, term, out, 1, columns)
+    np.testing.assert_array_equal(out, want)
+    np.testing.assert_array_equal(_core.row_squares(x, 1, columns), squares)
+
+
 def test_not_a_number_and_infinity_stay_with_their_pair() -> None:
     x = np.ones((50, 300))
     y = np.zeros((50, 300))
@@ -113,6 +137,9 @@ def test_wrong_arguments() -> None:
         ((x, np.zeros((2, 4)), "product", out), ValueError, "x has 3 columns, y has 4"),
         ((x, x, "l1", out), ValueError, "term 'l1' is not one of cityblock, sqeuclidean, product"),
         ((x, x, "product", np.zeros((3, 2))), ValueError, "out is 3 x 2; expected 2 x 2"),
+        ((x, x, "product", out, 1, np.array([1, 1])), ValueError, "without must hold ascending columns below 3"),
+        ((x, x, "product", out, 1, np.array([3])), ValueError, "without must hold ascending columns below 3"),
+        ((x, x, "product", out, 1, [1]), TypeError, "without must be a C-contiguous"),
         ((x, x, "product", out, 0), ValueError, "n_threads is 0; pass a positive number"),
     ):
         with pytest.raises(error, match=words):

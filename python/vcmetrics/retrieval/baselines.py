@@ -191,11 +191,9 @@ def _nearest(panel: Panel, own: Task, sources: NDArray[Any], trained: bool) -> N
     """For each prediction the nearest source of another perturbation, over the genes that the metric sees."""
     x, y = own.x, own.y
     if trained:
-        left = np.ones(sources.shape[1], np.bool_)
-        if own.scope == "panel":
-            left[panel.targets.union] = False
-        y = np.ascontiguousarray(sources[:, left])
-    pairs = PairDistances(x, y, own.metric, own.n_threads)
+        y = sources if x.shape[1] == sources.shape[1] else np.delete(sources, panel.targets.union, axis=1)
+        y = np.ascontiguousarray(y)
+    pairs = PairDistances(x, y, own.metric, own.n_threads, own.without)
     out = np.empty((len(x), sources.shape[1]))
     step = 512
     for first in range(0, len(x), step):
@@ -208,6 +206,5 @@ def _nearest(panel: Panel, own: Task, sources: NDArray[Any], trained: bool) -> N
 
 
 def _by_magnitude(task: Task, settings: dict[str, Any]) -> Table:
-    of_x = norms(task.x, task.metric, n_threads=task.n_threads)
-    of_y = norms(task.y, task.metric, n_threads=task.n_threads)
+    of_x, of_y = (norms(rows, task.metric, n_threads=task.n_threads, gone=task.without) for rows in (task.x, task.y))
     return ranks_of(np.abs(of_x[:, None] - of_y[None, :]), task.own, settings["ties"])

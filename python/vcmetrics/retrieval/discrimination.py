@@ -157,17 +157,17 @@ def discrimination(
 
     Notes
     -----
-    What each scope gives to predictions without biology (``n - 1``, mid-ranks):
+    What each scope gives to predictions without biology (mean scores over eight simulated screens of 40 perturbations
+    and 400 genes, L1 / L2 / cosine; 0.5 is fair):
 
-    =============================  ====================  ==========  =============  ========
-    prediction                     none                  row         panel          pair
-    =============================  ====================  ==========  =============  ========
-    one profile for all            0.5                   about 0.5   0.5            0.5
-    no effect, cosine              0.5                   0.5         0.5            0.5
-    no effect, L1 or L2            0.5                   **> 0.5**   0.5            0.5
-    only the own target's drop     **about 1**           as above    0.5            0.5
-    spikes at all other targets    **< 0.5**             **near 1**  0.5            0.5
-    =============================  ====================  ==========  =============  ========
+    =============================  ====================  ====================  ====================  ====
+    prediction                     none                  row                   panel                 pair
+    =============================  ====================  ====================  ====================  ====
+    one profile for all            0.50 / 0.50 / 0.50    0.63 / 0.73 / 0.44    0.50                  0.50
+    no effect                      0.50 / 0.50 / 0.50    0.63 / 0.73 / 0.50    0.50                  0.50
+    only the own target's drop     0.76 / 0.88 / 1.00    0.63 / 0.73 / 0.50    0.50                  0.50
+    spikes at all other targets    0.51 / 0.78 / 0.85    0.64 / 0.88 / 0.84    0.50 / 0.50 / 0.49    0.50
+    =============================  ====================  ====================  ====================  ====
 
     A reference must be the same for all queries: with ``leave_one_out`` the own truth is missing from each query's
     reference alone, which writes it into the query, and one profile for all perturbations scores near 1 under the

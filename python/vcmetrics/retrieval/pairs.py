@@ -21,6 +21,7 @@ METRICS: dict[str, tuple[str, ...]] = {
     "spearman": ("spearman_distance",),
 }
 _NAMES = {alias: name for name, aliases in METRICS.items() for alias in (name, *aliases)}
+SUMS = ("cityblock", "euclidean", "sqeuclidean", "cosine")  # made of sums over columns, which may leave some out
 ANGLES = ("cosine", "pearson", "spearman")  # unchanged by a positive factor
 _EXACT_RANKS = 1 << 22  # columns whose centred ranks are exact in float32
 
@@ -83,6 +84,8 @@ class PairDistances:
         A canonical name of :data:`METRICS`.
     n_threads
         Threads of the kernel; the values do not depend on it.
+    without
+        Columns that are left out, ascending; for :data:`SUMS`.
 
     Notes
     -----
@@ -90,7 +93,11 @@ class PairDistances:
     under every metric. ``pearson`` keeps centred float64 copies of the tables, ``spearman`` copies of their ranks.
     """
 
-    def __init__(self, x: Array, y: Array, metric: str, n_threads: int) -> None:
+    def __init__(
+        self, x: Array, y: Array, metric: str, n_threads: int, without: NDArray[np.int64] | None = None
+    ) -> None:
+        assert without is None or metric in SUMS
+        self.without = without
         if metric not in METRICS:
             self.metric, self.shape = metric, (x.shape[0], y.shape[0])
             self._registered = _registered(x, y, metric, n_threads)
@@ -107,8 +114,8 @@ class PairDistances:
             y = x if same else prepare(y)
         self.x, self.y = x, y
         if metric in ANGLES:
-            self.x, self.squares_x = tamed(x, n_threads)
-            self.y, self.squares_y = (self.x, self.squares_x) if same else tamed(y, n_threads)
+            self.x, self.squares_x = tamed(x, n_threads, without)
+            self.y, self.squares_y = (self.x, self.squares_x) if same else tamed(y, n_threads, without)
             if self.x.dtype != self.y.dtype:
                 self.x, self.y = self.x.astype(np.float64), self.y.astype(np.float64)
 
@@ -121,7 +128,7 @@ class PairDistances:
             out = np.empty((last - first, self.shape[1]))
         # a table against itself is passed whole, so that the kernel can mirror it
         x = self.x if (first, last) == (0, self.shape[0]) else self.x[first:last]
-        _core.panel_sums(x, self.y, term.get(self.metric, "product"), out, self.n_threads)
+        _core.panel_sums(x, self.y, term.get(self.metric, "product"), out, self.n_threads, self.without)
         return out
 
     def block(self, first: int, last: int, out: Table | None = None, *, rooted: bool = True) -> Table:
@@ -162,14 +169,14 @@ def _registered(x: Array, y: Array, metric: str, n_threads: int) -> Callable[[in
     return block
 
 
-def tamed(rows: Array, n_threads: int) -> tuple[Array, Table]:
+def tamed(rows: Array, n_threads: int, without: NDArray[np.int64] | None = None) -> tuple[Array, Table]:
     """Rows and their squared lengths; rows whose squares leave the range of float64 are scaled by a power of two.
 
     Angles do not see the factor, and a power of two changes no digit.
     """
     from vcmetrics import _core
 
-    squares = np.asarray(_core.row_squares(rows, n_threads))
+    squares = np.asarray(_core.row_squares(rows, n_threads, without))
     wild = np.flatnonzero((squares < 1e-150) | (squares > 1e150))
     if not wild.size or not rows.shape[1]:
         return rows, squares
@@ -179,7 +186,7 @@ def tamed(rows: Array, n_threads: int) -> tuple[Array, Table]:
         return rows, squares
     out = rows.astype(np.float64)
     out[wild] = np.ldexp(out[wild], -np.frexp(largest)[1][:, None])
-    return out, np.asarray(_core.row_squares(out, n_threads))
+    return out, np.asarray(_core.row_squares(out, n_threads, without))
 
 
 def angles(products: Table, squares_x: Table, squares_y: Table) -> Table:

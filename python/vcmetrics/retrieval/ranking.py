@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vcmetrics._errors import DataError
 from vcmetrics.retrieval.duels import Duels
-from vcmetrics.retrieval.pairs import ANGLES, PairDistances
+from vcmetrics.retrieval.pairs import ANGLES, SUMS, PairDistances
 from vcmetrics.retrieval.panel import Panel
 from vcmetrics.retrieval.ranks import Standing, standing
 from vcmetrics.retrieval.scales import matched, norms
@@ -39,6 +39,7 @@ class Task:
     undefined: NDArray[np.bool_]  # queries without a direction under a norm match: everything ties
     finish: Callable[[Table], Table]  # from what is ranked to the distance that is reported
     n_threads: int
+    without: NDArray[np.int64] | None = None  # columns that no distance sees
 
     def blocks(self) -> Iterator[tuple[int, int, Table, Table | None]]:
         """(first, last, distances, what each is compared with where that is no single own distance)."""
@@ -61,7 +62,7 @@ class Task:
             return Duels(self.x, self.y, self.own, self.targets_x, self.targets_y, self.metric, self.n_threads).block
         if self.scope == "row":
             return self._row_scope
-        pairs = PairDistances(self.x, self.y, self.metric, self.n_threads)
+        pairs = PairDistances(self.x, self.y, self.metric, self.n_threads, self.without)
         return lambda first, last: pairs.block(first, last, rooted=False)
 
     def _row_scope(self, first: int, last: int) -> Table:
@@ -71,7 +72,7 @@ class Task:
         out = np.empty((last - first, len(self.y)))
         targets = self.targets_x[first:last]
         several = (targets >= 0).sum(1) > 1
-        by_kernel = self.metric in ("cityblock", "euclidean", "sqeuclidean", "cosine")
+        by_kernel = self.metric in SUMS
         if not by_kernel:
             several = (targets >= 0).any(1)
         simple = np.flatnonzero(~several)
@@ -138,22 +139,27 @@ def make_task(
         raise ValueError(msg)
     pred, real = panel.pred, panel.real
     genes = panel.targets.table
+    without: NDArray[np.int64] | None = None
     if scope == "panel" and panel.targets.union.size:
         gone = panel.targets.union
         if gone.size == real.shape[1]:
             msg = "every gene is a target of the panel, none is left to compare; pass exclude_targets='pair' or 'none'"
             raise DataError(msg)
-        pred, real = (np.ascontiguousarray(np.delete(table, gone, axis=1)) for table in (pred, real))
+        if metric in SUMS and norm_match == "none":
+            without = gone  # the kernel passes over them, so nothing is copied
+        else:
+            pred, real = (np.ascontiguousarray(np.delete(table, gone, axis=1)) for table in (pred, real))
     if residual:
         pred, real = (table - table.mean(0, dtype=np.float64) for table in (pred, real))
     undefined = np.zeros(len(pred), np.bool_)
     finish = root if metric == "euclidean" else same
     if norm_match != "none":
-        without = genes if scope in ("row", "pair") else None
+        unseen = genes if scope in ("row", "pair") else None
+        own_unseen = None if unseen is None else unseen[panel.scored]
         lengths = (
-            norms(pred, metric, None if without is None else without[panel.scored], n_threads),
-            norms(real[panel.scored], metric, None if without is None else without[panel.scored], n_threads),
-            norms(real, metric, without, n_threads),
+            norms(pred, metric, own_unseen, n_threads),
+            norms(real[panel.scored], metric, own_unseen, n_threads),
+            norms(real, metric, unseen, n_threads),
         )
         if norm_match == "unit" and metric in ("euclidean", "sqeuclidean"):
             # |u - v|² = 2 - 2 cos; a zero truth has no direction and lies where an orthogonal one does
@@ -162,13 +168,11 @@ def make_task(
             pred, real = matched(pred, real[panel.scored], real, norm_match, metric, lengths)
         if metric not in ANGLES and direction == "pred_to_real":
             undefined = lengths[0] == 0
+    of_queries, rest = genes[panel.scored], (metric, scope, undefined, finish, n_threads, without)
     if direction == "real_to_pred":
-        own = np.arange(len(pred))
-        some = genes[panel.scored]
-        return Task(
-            np.ascontiguousarray(real[panel.scored]), pred, own, some, some, metric, scope, undefined, finish, n_threads
-        )
-    return Task(pred, real, panel.scored, genes[panel.scored], genes, metric, scope, undefined, finish, n_threads)
+        rows = np.ascontiguousarray(real[panel.scored])
+        return Task(rows, pred, np.arange(len(pred)), of_queries, of_queries, *rest)
+    return Task(pred, real, panel.scored, of_queries, genes, *rest)
 
 
 def rank_all(

@@ -12,19 +12,25 @@ Table = NDArray[np.float64]
 NORM_MATCHES = ("none", "self", "panel", "unit")
 
 
-def norms(rows: Array, metric: str, without: NDArray[np.int64] | None = None, n_threads: int = 1) -> Table:
+def norms(
+    rows: Array,
+    metric: str,
+    without: NDArray[np.int64] | None = None,
+    n_threads: int = 1,
+    gone: NDArray[np.int64] | None = None,
+) -> Table:
     """Length of every row in the metric's own norm: Σ|x| for ``cityblock``, else √Σx².
 
-    ``without`` (n, widest) names columns that row i leaves out, -1 for none.
+    ``without`` (n, widest) names columns that row i leaves out, -1 for none; ``gone`` those that all leave out.
     """
     from vcmetrics import _core
 
     if metric == "cityblock":
         out = np.empty((len(rows), 1))
-        _core.panel_sums(rows, np.zeros((1, rows.shape[1]), rows.dtype), "cityblock", out, n_threads)
+        _core.panel_sums(rows, np.zeros((1, rows.shape[1]), rows.dtype), "cityblock", out, n_threads, gone)
         out = out[:, 0]
     else:
-        out = np.sqrt(_core.row_squares(rows, n_threads))
+        out = np.sqrt(_core.row_squares(rows, n_threads, gone))
     if without is None:
         return np.asarray(out)
     for i in np.flatnonzero((without >= 0).any(1)).tolist():

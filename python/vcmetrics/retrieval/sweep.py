@@ -229,7 +229,7 @@ def _keys(task: Task) -> Iterator[tuple[int, int, Callable[[float], Table]]]:
 
 
 def _angle(task: Task) -> Callable[[int, int], Callable[[float], Table]]:
-    pairs = PairDistances(task.x, task.y, task.metric, task.n_threads)
+    pairs = PairDistances(task.x, task.y, task.metric, task.n_threads, task.without)
 
     def keys(first: int, last: int) -> Callable[[float], Table]:
         table = pairs.block(first, last)
@@ -242,11 +242,11 @@ def _euclidean(task: Task) -> Callable[[int, int], Callable[[float], Table]]:
     from vcmetrics import _core
 
     x, y = _one_type(task)
-    squares = np.asarray(_core.row_squares(y, task.n_threads))
+    squares = np.asarray(_core.row_squares(y, task.n_threads, task.without))
 
     def keys(first: int, last: int) -> Callable[[float], Table]:
         products = np.empty((last - first, len(y)))
-        _core.panel_sums(x[first:last], y, "product", products, task.n_threads)
+        _core.panel_sums(x[first:last], y, "product", products, task.n_threads, task.without)
 
         def at(scale: float) -> Table:
             if scale == ZERO:
@@ -263,11 +263,11 @@ def _cityblock(task: Task) -> Callable[[int, int], Callable[[float], Table]]:
 
     x, y = _one_type(task)
     size = np.empty((1, len(y)))
-    _core.panel_sums(np.zeros((1, x.shape[1]), x.dtype), y, "cityblock", size, task.n_threads)
+    _core.panel_sums(np.zeros((1, x.shape[1]), x.dtype), y, "cityblock", size, task.n_threads, task.without)
 
     def sums(rows: NDArray[Any], table: NDArray[Any], term: str) -> Table:
         out = np.empty((len(rows), len(table)))
-        _core.panel_sums(np.ascontiguousarray(rows), table, term, out, task.n_threads)
+        _core.panel_sums(np.ascontiguousarray(rows), table, term, out, task.n_threads, task.without)
         return out
 
     def keys(first: int, last: int) -> Callable[[float], Table]:
