@@ -23,7 +23,7 @@ def tables(seed=0):
 
 
 def plain(frame):
-    kept = frame.drop("ctrl").sort_index()
+    kept = frame.drop("ctrl")
     return kept.to_numpy(), list(kept.index)
 
 
@@ -324,3 +324,14 @@ def test_bad_input() -> None:
     table = pd.DataFrame({"target": ["g01"], "feature": ["g02"], "log2_fold_change": [1.0], "fdr": [0.01]})
     with pytest.raises(vcm.DataError, match="the DE table lacks 5 perturbations"):
         vcm.effect_correlation(pred, real, control="ctrl", genes="de", de=table)
+
+
+def test_top_lists() -> None:
+    from vcmetrics.metrics.gene_sets import top
+
+    values = np.array([3.0, np.nan, 5.0, 3.0, 1.0, 3.0])
+    everything = np.ones(6, bool)
+    for k, want in ((1, [2]), (2, [0, 2]), (3, [0, 2, 3]), (5, [0, 2, 3, 4, 5]), (6, range(6)), (9, range(6))):
+        np.testing.assert_array_equal(np.flatnonzero(top(values, k, everything)), list(want))
+    np.testing.assert_array_equal(np.flatnonzero(top(values, 2, np.arange(6) > 2)), [3, 5])
+    assert not top(values, 2, ~everything).any()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 METHODS = ("pearson", "spearman")
+SIGN_ROWS = 8  # whose intermediate results stay in the cache
 
 
 def gene_correlation(
@@ -122,7 +123,7 @@ def gene_correlation(
     quantiles outwards: their intervals tell the spread of that noise and may leave the value itself out.
 
     Cost: one read of the cells, then O(rows · genes); intervals add n_resamples times that. Constant: a standard
-    deviation up to 1e-13 of the largest absolute value.
+    deviation up to 1e-13 of the root mean square.
 
     References
     ----------
@@ -177,13 +178,15 @@ def gene_correlation(
     observed = read_profiles(real, name="real", **how)
     predicted = matched(read_profiles(pred, name="pred", **how), observed)
     reference = reference or ("none" if observed.control is None else "control")
-    x, y, scale, effects = values(predicted, observed, reference)
+    base = reference_of(observed, reference)
     w = row_weights(weights, observed)
+    x, y, scale = predicted.table, observed.table, None
+    if base.ndim == 2:
+        # one profile for all rows would move no correlation: only this one is taken off
+        scale = rms(CoMoments(x.shape[1]).add(x, y, weights=w, n_threads=n_threads))
+        x, y = x - base, y - base
     table = columns(x, y, scale, method, w, n_threads)
-    with np.errstate(invalid="ignore"):
-        same = np.sign(effects[0]) == np.sign(effects[1])
-    known = np.isfinite(effects[0]) & np.isfinite(effects[1])
-    table["sign_agreement"] = quotient((same & known).sum(0) * 1.0, known.sum(0) * 1.0, known.sum(0) > 0)
+    table["sign_agreement"] = sign_agreement(predicted.table, observed.table, base)
     include(table, min_expression, min_variance)
     codes = None
     if observed.strata is not None:
@@ -205,10 +208,8 @@ def include(table: dict[str, NDArray[Any]], min_expression: float | None, min_va
     table["included"] = included
 
 
-def values(
-    pred: ProfileRows, real: ProfileRows, reference: str
-) -> tuple[Floats, Floats, tuple[Floats, Floats], tuple[Floats, Floats]]:
-    """What is correlated, the scale of its rounding, and the effects whose signs are compared."""
+def reference_of(real: ProfileRows, reference: str) -> Floats:
+    """What effects are taken against: (n_genes,), or (n_rows, n_genes)."""
     if reference not in REFERENCES:
         msg = f"reference {reference!r} is not known; choose from {', '.join(REFERENCES)}"
         raise ValueError(msg)
@@ -220,14 +221,12 @@ def values(
         batch_control = np.array([known.get(s, missing) for s in names])
         batch_cells = np.array([[int(s == name) for name in names] for s in real.strata])
     if reference in ("control", "condition_mean") and real.control is None:
-        msg = (
-            f"{real.name}: there is no control profile for reference={reference!r}; pass control= or another reference"
-        )
+        msg = f"{real.name}: no control profile for reference={reference!r}; pass control= or another reference"
         raise DataError(msg)
     if reference == "batch_control" and batch_control is None:
         msg = "reference='batch_control' needs batch_col= (or within=) and cells of the control in each batch"
         raise ValueError(msg)
-    base = effect_reference(
+    return effect_reference(
         reference,
         real.table,
         real.control,
@@ -237,16 +236,26 @@ def values(
         batch_control=batch_control,
         batch_cells=batch_cells,
     )
-    effects = pred.table - base, real.table - base
-    scale = largest(pred.table), largest(real.table)
-    # one profile for all rows moves no correlation: the profiles themselves have the least rounding
-    x, y = (pred.table, real.table) if base.ndim == 1 else effects
-    return x, y, scale, effects
 
 
-def largest(table: Floats) -> Floats:
-    """Largest absolute value of each column, what is not finite left out."""
-    return np.asarray(np.where(np.isfinite(table), np.abs(table), 0.0).max(0, initial=0.0))
+def rms(moments: CoMoments) -> tuple[Floats, Floats]:
+    """Root mean square of the columns of both tables."""
+    x = np.sqrt(moments.variance_x + moments.mean_x**2)
+    return x, np.sqrt(moments.variance_y + moments.mean_y**2)
+
+
+def sign_agreement(x: NDArray[Any], y: NDArray[Any], base: Floats) -> Floats:
+    """Share of rows in which both sides lie on the same side of ``base``, or both on it; rows in small blocks."""
+    same = np.zeros(x.shape[1], np.int64)
+    known = np.zeros(x.shape[1], np.int64)
+    for start in range(0, len(x), SIGN_ROWS):
+        rows = slice(start, start + SIGN_ROWS)
+        a, b, m = x[rows], y[rows], base if base.ndim == 1 else base[rows]
+        usable = np.isfinite(a) & np.isfinite(b)
+        agree = ((a > m) == (b > m)) & ((a < m) == (b < m)) & usable
+        same += agree.sum(0)
+        known += usable.sum(0)
+    return quotient(same.astype(np.float64), known.astype(np.float64), known > 0)
 
 
 def row_weights(weights: Any, real: ProfileRows) -> Floats | None:
@@ -266,7 +275,7 @@ def row_weights(weights: Any, real: ProfileRows) -> Floats | None:
 
 
 def columns(
-    x: Floats, y: Floats, scale: tuple[Floats, Floats], method: str, w: Floats | None, n_threads: int | None
+    x: Floats, y: Floats, scale: tuple[Floats, Floats] | None, method: str, w: Floats | None, n_threads: int | None
 ) -> dict[str, NDArray[Any]]:
     """The columns that need no study."""
     out = moment_columns(CoMoments(x.shape[1]).add(x, y, weights=w, n_threads=n_threads), scale)
@@ -277,8 +286,9 @@ def columns(
     return out
 
 
-def moment_columns(moments: CoMoments, scale: tuple[Floats, Floats]) -> dict[str, NDArray[Any]]:
-    """Columns of the table from the co-moments; ``scale``: the size of values whose rounding is no variation."""
+def moment_columns(moments: CoMoments, scale: tuple[Floats, Floats] | None = None) -> dict[str, NDArray[Any]]:
+    """Columns of the table from the co-moments; ``scale``: size of the values whose rounding is no variation."""
+    scale = rms(moments) if scale is None else scale
     flat_x, flat_y = (
         np.sqrt(v) <= FLAT * s for v, s in zip((moments.variance_x, moments.variance_y), scale, strict=True)
     )

@@ -58,10 +58,15 @@ def targets_of(
 
 
 def top(values: Floats, k: int, allowed: Bools) -> Bools:
-    """The ``k`` allowed genes of the largest values; of equal ones the first."""
-    order = np.argsort(np.where(allowed, -values, np.inf), kind="stable")[: min(k, int(allowed.sum()))]
+    """The ``k`` allowed genes of the largest values, undefined ones last; of equal ones the first."""
     out = np.zeros(values.size, bool)
-    out[order] = True
+    k = min(k, int(allowed.sum()))
+    if k == 0:
+        return out
+    ranked = np.where(allowed, np.where(np.isnan(values), -np.finfo(np.float64).max, values), -np.inf)
+    last = np.partition(ranked, values.size - k)[values.size - k]
+    out[ranked > last] = True
+    out[np.flatnonzero(ranked == last)[: k - int(out.sum())]] = True
     return out
 
 

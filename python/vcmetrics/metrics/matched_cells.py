@@ -43,7 +43,7 @@ def cell_table(pred: Any, real: Any, rows: CellRows, n_threads: int) -> tuple[di
     whole = parts[0]
     for other in parts[1:]:
         whole = whole.merge(other)
-    table: dict[str, Array] = {"gene": genes, **moment_columns(whole, (whole.mean_x, whole.mean_y))}
+    table: dict[str, Array] = {"gene": genes, **moment_columns(whole)}
     names = ["pearson"]
     if rows.within is not None:
         table |= part_columns(split(parts, whole, [(p.pearson(), p.n) for p in parts], rows.n_min))

@@ -35,16 +35,17 @@ _BETWEEN = "\x1f"  # parts of a combined label
 class ProfileRows:
     """One side: a profile a row, the control apart.
 
-    ``table`` is (n_rows, n_genes); ``strata`` names the study, batch or cell type of each row where rows were split.
-    ``control`` is the profile of all control cells, ``strata_control`` that of each stratum's. With batches (of each
-    stratum), ``batch_control`` is (n_batches, n_genes), NaN where there is none; ``batch_cells`` (n_rows, n_batches).
+    ``table`` is (n_rows, n_genes), float32 or float64, and may be the caller's. ``strata`` names the study, batch or
+    cell type of each row where rows were split. ``control`` is the profile of all control cells, ``strata_control``
+    that of each stratum's. With batches (of each stratum), ``batch_control`` is (n_batches, n_genes), NaN where there
+    is none; ``batch_cells`` (n_rows, n_batches).
     """
 
     name: str
     genes: NDArray[np.str_]
     labels: tuple[str, ...]
     strata: tuple[str, ...] | None
-    table: Floats
+    table: Array
     n_cells: NDArray[np.int64]
     control: Floats | None = None
     strata_control: dict[str, Floats] | None = None
@@ -127,11 +128,11 @@ def read_table(
         if labels is None:
             msg = f"{name} is a bare array; pass labels= (one a row) or a DataFrame with labels as its index"
             raise ValueError(msg)
-        table = np.asarray(data, np.float64)
+        table = floating(data)
     else:
         labels = [str(x) for x in data.index]
         var_names = [str(x) for x in data.columns]
-        table = np.asarray(data.to_numpy(), np.float64)
+        table = floating(data.to_numpy())
     if table.ndim != 2 or len(labels) != table.shape[0]:
         msg = f"{name}: {len(labels)} labels for a table of shape {table.shape}; pass one a row"
         raise DataError(msg)
@@ -144,22 +145,21 @@ def read_table(
         msg = f"within= has {len(strata)} entries for {len(labels)} rows of {name}; pass one a row"
         raise DataError(msg)
     is_control = np.array([str(x) == control for x in labels], bool)
-    # tables made by people come in any row order; a fixed one makes results independent of it
-    order = sorted(np.flatnonzero(~is_control).tolist(), key=lambda r: ("" if strata is None else strata[r], labels[r]))
+    order = np.flatnonzero(~is_control).tolist()
     kept = tuple(str(labels[r]) for r in order)
     controls = table[is_control]
     by_stratum: dict[str, Floats] = {}
     if strata is not None:
         for r in np.flatnonzero(is_control).tolist():
-            by_stratum[strata[r]] = table[r]
+            by_stratum[strata[r]] = table[r].astype(np.float64)
     rows = ProfileRows(
         name=name,
         genes=columns,
         labels=kept,
         strata=None if strata is None else tuple(strata[r] for r in order),
-        table=table[order],
+        table=rows_of(table, order),
         n_cells=np.ones(len(order), np.int64),
-        control=controls.mean(0) if len(controls) else None,
+        control=controls.mean(0, dtype=np.float64) if len(controls) else None,
         strata_control=by_stratum,
     )
     if strata is None and len(controls) > 1:
@@ -167,6 +167,19 @@ def read_table(
         raise DataError(msg)
     check_rows(rows)
     return rows
+
+
+def floating(values: Any) -> Array:
+    """The values as they are where they are float32 or float64, else as float64."""
+    table = np.asarray(values)
+    return table if table.dtype in (np.float32, np.float64) else table.astype(np.float64)
+
+
+def rows_of(table: Array, rows: list[int]) -> Array:
+    """Some rows of a table: a view where they follow each other."""
+    if rows and rows == list(range(rows[0], rows[-1] + 1)):
+        return table[rows[0] : rows[-1] + 1]
+    return table[rows]
 
 
 def check_rows(rows: ProfileRows) -> None:
@@ -282,12 +295,13 @@ def matched(pred: ProfileRows, real: ProfileRows) -> ProfileRows:
     at = {k: r for r, k in enumerate(mine)}
     rows = [at[k] for k in theirs]
     columns = slice(None) if order is None else order
+    table = rows_of(pred.table, rows)
     return replace(
         pred,
         genes=real.genes,
         labels=real.labels,
         strata=real.strata,
-        table=np.ascontiguousarray(pred.table[rows][:, columns]),
+        table=table if order is None else np.ascontiguousarray(table[:, order]),
         n_cells=pred.n_cells[rows],
         control=None if pred.control is None else pred.control[columns],
         batch_cells=None if pred.batch_cells is None else pred.batch_cells[rows],
