@@ -98,6 +98,21 @@ def test_inputs_of_every_kind(tmp_path: Path) -> None:
         np.testing.assert_allclose(got["distance"], want["distance"], rtol=1e-12)
 
 
+def test_a_frame_keeps_its_own_names_beside_an_array() -> None:
+    pred, real = bulk(PRED), bulk(REAL).iloc[:, ::-1]
+    labels = np.array(pred.index)
+    whole = vcm.discrimination(pred, real, exclude_targets="row")
+    mixed = vcm.discrimination(
+        pred.to_numpy()[::-1].copy(), real, labels=labels[::-1], genes=np.array(pred.columns), exclude_targets="row"
+    )
+    pd.testing.assert_frame_equal(mixed, whole)
+    arrays = vcm.discrimination(
+        pred.to_numpy(), real[pred.columns].to_numpy(), labels=labels, real_labels=labels, genes=GENES,
+        exclude_targets="row",
+    )  # fmt: skip
+    assert arrays["rank"].equals(whole["rank"])
+
+
 def test_contexts_and_batches() -> None:
     got = vcm.discrimination(PRED, REAL, pert_col="gene", context_col="context")
     assert got.index.names == ["context", "perturbation"]

@@ -129,7 +129,7 @@ def discrimination(
     separator
         What joins the genes of a combination.
     labels, real_labels, genes
-        For arrays: a label a row (``real_labels`` where they differ), a gene a column.
+        For arrays: a label a row (``real_labels`` where they differ), a gene a column. Data frames have their own.
     return_distances
         Return the table of distances, too.
     device, n_threads, progress
