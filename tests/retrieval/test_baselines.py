@@ -61,8 +61,10 @@ def test_training_perturbations_are_the_sources() -> None:
 
 def test_refused() -> None:
     pred, real = tables()
-    with pytest.raises(ValueError, match="direction must be 'pred_to_real'"):
+    with pytest.raises(ValueError, match="does not follow direction='real_to_pred'"):
         vcm.retrieval_baselines(pred, real, **HOW, direction="real_to_pred")
+    with pytest.raises(ValueError, match="does not follow sample=100; conventions without it: cell-eval, "):
+        vcm.retrieval_baselines(pred, real, **HOW, convention="txpert-fast")
     with pytest.raises(TypeError, match="takes no argument 'metrc'"):
         vcm.retrieval_baselines(pred, real, **HOW, metrc="l1")
 

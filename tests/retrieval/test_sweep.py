@@ -74,6 +74,9 @@ def test_refused() -> None:
         ({"exclude_targets": "pair"}, "exclude_targets='pair' cannot be swept; pass 'panel' or 'none'"),
         ({"metric": "kendall"}, "metric 'kendall' cannot be swept"),
         ({"denominator": "x"}, "denominator 'x' is not one of"),
+        ({"convention": "perturbench"}, "does not follow direction='real_to_pred'; conventions without it: cell-eval"),
+        ({"convention": "txpert-fast"}, "does not follow sample=100"),
+        ({"convention": "perturbench-transposed"}, "does not follow output='rank'"),
     ):
         with pytest.raises(ValueError, match=words):
             vcm.discrimination_sweep(PRED, REAL, **(HOW | change))

@@ -69,7 +69,8 @@ def retrieval_baselines(
     Raises
     ------
     DataError, ValueError, TypeError
-        As :func:`vcmetrics.discrimination`; ``direction="real_to_pred"`` is a ValueError.
+        As :func:`vcmetrics.discrimination`; ``direction="real_to_pred"`` and conventions that
+        sample candidates are a ValueError.
 
     Notes
     -----
@@ -103,7 +104,7 @@ def _arguments(
     """The arguments of discrimination, settled as it settles them."""
     import inspect
 
-    from vcmetrics.retrieval.conventions import DEFAULTS, settle
+    from vcmetrics.retrieval.conventions import DEFAULTS, refuse, settle
     from vcmetrics.retrieval.pairs import metric_name
     from vcmetrics.retrieval.ranks import tie_rule
 
@@ -117,9 +118,7 @@ def _arguments(
         return how.get(name, takes[name].default)
 
     settings = settle(get("convention"), {name: how.get(name) for name in DEFAULTS if name in takes})
-    if settings["direction"] != "pred_to_real":
-        msg = "retrieval_baselines ranks observed candidates: direction must be 'pred_to_real'"
-        raise ValueError(msg)
+    refuse(settings, ("direction", "sample"), "retrieval_baselines")
     if settings["denominator"] not in DENOMINATORS:
         msg = f"denominator {settings['denominator']!r} is not one of {', '.join(DENOMINATORS)}"
         raise ValueError(msg)

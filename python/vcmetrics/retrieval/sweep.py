@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vcmetrics.backend.device import resolve_device
 from vcmetrics.backend.threads import resolve_threads
-from vcmetrics.retrieval.conventions import DENOMINATORS, settle
+from vcmetrics.retrieval.conventions import DENOMINATORS, refuse, settle
 from vcmetrics.retrieval.discrimination import CONTROL, matching_of, score_of
 from vcmetrics.retrieval.inputs import Inputs, read_panels
 from vcmetrics.retrieval.pairs import ANGLES, PairDistances, metric_name
@@ -132,6 +132,7 @@ def discrimination_sweep(
         },
     )
     settings |= {"metric": metric_name(metric), "ties": tie_rule(settings["ties"]), "convention": convention}
+    refuse(settings, ("direction", "sample", "output"), "discrimination_sweep")
     if settings["metric"] not in METRICS:
         msg = f"metric {metric!r} cannot be swept; choose from {', '.join(METRICS)}"
         raise ValueError(msg)
