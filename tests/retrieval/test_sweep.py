@@ -13,6 +13,7 @@ GENES = [f"G{k:02d}" for k in range(80)]
 REAL = RNG.normal(size=(25, 80)) * RNG.uniform(0.3, 3, (25, 1))
 PRED = 0.2 * REAL[:20] + 0.5 * RNG.normal(size=(20, 80))
 PRED[:, 70:] = 0  # genes that the prediction leaves alone
+PRED[5] = 0  # and a perturbation of which it says nothing
 HOW = {"labels": LABELS[:20], "real_labels": LABELS, "genes": GENES, "reference": "none", "control": None}
 
 

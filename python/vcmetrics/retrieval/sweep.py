@@ -98,9 +98,9 @@ def discrimination_sweep(
     Notes
     -----
     With prediction x and truths t, L2 at scale a orders candidates by ``|t|² - 2a x·t``: one product of the tables
-    serves all scales. As a → 0 the order is that of ``|t|``, whatever the prediction; as a → ∞ that of ``-x·t``. L1
-    takes a pass a scale; its limits order by ``Σ|t|`` and by ``-Σ sign(x) t + Σ_{x=0} |t|``. Differences of candidates
-    below 1e-15 of their squared norms are lost in L2.
+    serves all scales. As a → 0 the order is that of ``|t|``, whatever the prediction; as a → ∞ that of ``-x·t`` (of
+    ``|t|`` where x is zero). L1 takes a pass a scale; its limits order by ``Σ|t|`` and by ``-Σ sign(x) t + Σ_{x=0}
+    |t|``. Differences of candidates below 1e-15 of their squared norms are lost in L2.
 
     References
     ----------
@@ -244,6 +244,7 @@ def _euclidean(task: Task) -> Callable[[int, int], Callable[[float], Table]]:
 
     x, y = _one_type(task)
     squares = np.asarray(_core.row_squares(y, task.n_threads, task.without))
+    still = np.asarray(_core.row_squares(x, task.n_threads, task.without)) == 0
 
     def keys(first: int, last: int) -> Callable[[float], Table]:
         products = np.empty((last - first, len(y)))
@@ -252,7 +253,10 @@ def _euclidean(task: Task) -> Callable[[int, int], Callable[[float], Table]]:
         def at(scale: float) -> Table:
             if scale == ZERO:
                 return np.broadcast_to(squares, products.shape)
-            return -products if scale == INFINITE else squares - (2 * scale) * products
+            if scale < INFINITE:
+                return squares - (2 * scale) * products
+            # a prediction of no effect stays at its place, whatever the scale
+            return np.where(still[first:last, None], squares, -products)
 
         return at
 
