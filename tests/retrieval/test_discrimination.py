@@ -277,6 +277,11 @@ def test_profiles_of_other_types() -> None:
         ({"reference": "mean"}, ValueError, "reference 'mean' is not known"),
         ({"reference": "batch_control"}, ValueError, "reference='batch_control' matches controls by batch"),
         ({"control_source": "pred"}, ValueError, "control_source 'pred' is not known"),
+        (
+            {"convention": "cell-eval", "space": "log_of_sums", "reference": "perturbed_mean"},
+            ValueError,
+            "reference='perturbed_mean' is no control: pass control_source='real'",
+        ),
         ({"candidates": "all"}, ValueError, "candidates 'all' is not known"),
         ({"unmatched": "skip"}, ValueError, "unmatched 'skip' is not known"),
         ({"space": "log"}, ValueError, "space 'log' is not known"),

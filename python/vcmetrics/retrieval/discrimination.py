@@ -109,7 +109,8 @@ def discrimination(
     leave_one_out
         Leave each perturbation out of its own reference mean. Off here: see Notes.
     control_source
-        ``"real"`` (default): the observed control on both sides; ``"own"``: each side's own.
+        ``"real"`` (default): the observed control on both sides; ``"own"``: each side's own, with
+        ``reference="control"`` alone.
     candidates
         ``"real"`` (default): all observed perturbations; ``"scored"``: those with a prediction; ``"untrained"``: those
         not in ``train``; or labels.

@@ -106,6 +106,12 @@ def build_panel(
     else:
         own = subtracted
         if control_source == "own":
+            if reference != "control":
+                msg = (
+                    f"control_source='own' takes the prediction's control off it, and reference={reference!r} is no "
+                    "control: pass control_source='real', or reference='control'"
+                )
+                raise ValueError(msg)
             if pred.control is None:
                 msg = (
                     f"{pred.name}{where}: no cell is labelled {control!r}, and control_source='own' reads its controls"
