@@ -350,10 +350,10 @@ def cohort(panel: Panel, settings: dict[str, Any], table: pd.DataFrame) -> dict[
             f"{where}{len(unresolved)} of {panel.n_candidates} perturbations have no measured target gene, so none "
             f"is excluded for them: {some(unresolved)}; pass target_map="
         )
-        warnings.warn(msg, VcmetricsWarning, stacklevel=4)
+        warnings.warn(msg, VcmetricsWarning, stacklevel=3)
     if panel.n_candidates == 1:
         msg = f"{where}there is one candidate only, which every query finds: scores are 1 by definition"
-        warnings.warn(msg, VcmetricsWarning, stacklevel=4)
+        warnings.warn(msg, VcmetricsWarning, stacklevel=3)
     return {
         **means_of(table),
         "n_scored": len(table),
