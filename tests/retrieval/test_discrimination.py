@@ -263,7 +263,9 @@ def test_profiles_of_other_types() -> None:
     [
         ({"pert_col": "gone"}, DataError, "'gone' is not a column of obs"),
         ({"pert_col": None}, TypeError, "pass pert_col="),
-        ({"control": "ctrl"}, DataError, "no control to take effects against with reference='control'"),
+        ({"control": "ctrl"}, DataError, "no cell is labelled 'ctrl' .*pass control= with the label"),
+        ({"control": "ctrl", "reference": "none"}, DataError, "no cell is labelled 'ctrl' .*or control=None"),
+        ({"control": None}, DataError, "no control to take effects against with reference='control'"),
         ({"metric": "edistance"}, ValueError, "metric 'edistance' is not a distance of profiles"),
         (
             {"exclude_targets": "all"},

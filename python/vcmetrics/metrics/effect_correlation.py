@@ -146,7 +146,7 @@ def effect_correlation(
         "var_names": var_names,
         "n_threads": threads,
     }
-    observed = read_profiles(real, name="real", within=context_col, batch_col=batch_col, **how)
+    observed = read_profiles(real, name="real", within=context_col, batch_col=batch_col, observed=True, **how)
     predicted = matched(read_profiles(pred, name="pred", within=context_col, **how), observed)
     samples = None
     if sample_col is not None:

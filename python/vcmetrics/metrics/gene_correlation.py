@@ -175,7 +175,7 @@ def gene_correlation(
         "var_names": var_names,
         "n_threads": resolve_threads(n_threads),
     }
-    observed = read_profiles(real, name="real", **how)
+    observed = read_profiles(real, name="real", observed=True, **how)
     predicted = matched(read_profiles(pred, name="pred", **how), observed)
     reference = reference or ("none" if observed.control is None else "control")
     base = reference_of(observed, reference)

@@ -76,14 +76,24 @@ def cell_co_moments(pred: Any, real: Any, rows: CellRows, n_threads: int) -> tup
         place = matched_names(mine.obs_names(), theirs.obs_names(), (mine.name, theirs.name))
         used = np.ones(theirs.n_obs, bool)
         if rows.pert_col is not None and rows.control is not None:
-            used = np.array([x != rows.control for x in column_text(theirs, rows.pert_col)], bool)
+            labels = column_text(theirs, rows.pert_col)
+            used = np.array([x != rows.control for x in labels], bool)
+            if used.all():
+                msg = (
+                    f"{theirs.name}: no cell is labelled {rows.control!r} (labels: {some(sorted(set(labels)))}); pass "
+                    "control= with the label of the control, or control=None where there is none"
+                )
+                raise DataError(msg)
         studies = [""] * theirs.n_obs if rows.within is None else column_text(theirs, rows.within)
         weights = cell_weights(rows.weights, theirs.obs_names())
         sides = []
         for cells in (mine, theirs):
             facts = cells.scan(n_threads)
-            if facts["n_nonfinite"] or (logged and facts["n_negative"]):
+            broken = logged and cells is theirs and facts["n_fractional"]
+            if facts["n_nonfinite"] or broken or (logged and facts["n_negative"]):
                 what = "NaN or infinite" if facts["n_nonfinite"] else "negative, so they are no counts"
+                if broken:
+                    what = "no whole numbers, so they are no counts"
                 msg = f"{cells.name}: some values are {what}; replace or remove them"
                 raise DataError(msg)
             sides.append((cells.rows(), np.asarray(facts["totals"])))

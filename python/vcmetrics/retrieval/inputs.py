@@ -147,6 +147,13 @@ def read_panels(pred: Any, real: Any, inputs: Inputs, matching: Matching) -> lis
         msg = f"control_source {matching.control_source!r} is not known; pass 'real' or 'own'"
         raise ValueError(msg)
     predicted, observed = read_sides(pred, real, inputs)
+    sides = list(observed.values())
+    if inputs.control is not None and all(side.n_cells is not None and side.control is None for side in sides):
+        msg = (
+            f"{sides[0].name}: no cell is labelled {inputs.control!r} (labels: {some(sides[0].labels)}); pass control= "
+            "with the label of the control cells, or control=None where there are none"
+        )
+        raise DataError(msg)
     lone = sorted(set(predicted) - set(observed), key=str)
     if lone and matching.unmatched == "error":
         msg = f"pred has contexts that real does not have: {some(lone)}; remove them, or pass unmatched='drop'"

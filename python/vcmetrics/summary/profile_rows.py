@@ -71,6 +71,7 @@ def read_profiles(
     layer: str | None = None,
     labels: Sequence[str] | None = None,
     var_names: Sequence[str] | None = None,
+    observed: bool = False,
     n_threads: int | None = None,
 ) -> ProfileRows:
     """Profiles of one side, from cells or from a table of profiles.
@@ -91,6 +92,8 @@ def read_profiles(
         See :func:`vcmetrics.pseudobulk`; a table is taken as it is.
     labels, var_names
         Of an array.
+    observed
+        This is the observed side: where a space takes counts, its values are whole numbers, and the control is there.
     n_threads
         Threads.
 
@@ -108,9 +111,17 @@ def read_profiles(
         if within is not None and not isinstance(within, str):
             msg = "within= is the name of a column of obs where cells are given"
             raise TypeError(msg)
-        found = read_cells(data, name, pert_col, control, within, batch_col, space, target_sum, layer, n_threads)
+        found = read_cells(
+            data, name, pert_col, control, within, batch_col, space, target_sum, layer, observed, n_threads
+        )
     if not found.labels:
         msg = f"{found.name}: every row is labelled {control!r}, so there is no perturbation; check the labels"
+        raise DataError(msg)
+    if observed and control is not None and found.control is None:
+        msg = (
+            f"{found.name}: nothing is labelled {control!r} (labels: {some(found.labels)}); pass control= with the "
+            "label of the control, or control=None where there is none"
+        )
         raise DataError(msg)
     return found
 
@@ -206,6 +217,7 @@ def read_cells(
     space: str,
     target_sum: float,
     layer: str | None,
+    observed: bool,
     n_threads: int | None,
 ) -> ProfileRows:
     """Profiles from cells: sums of the finest groups first, then whatever is put together of them."""
@@ -217,6 +229,12 @@ def read_cells(
     recipe = Recipe(key, float(target_sum) if key == "ratio" else 1.0, frozenset({field}))
     with open_cells(data, layer=layer, name=name) as cells:
         side = checked_side(cells, pert_col, "", threads, counts=key == "ratio")
+        if observed and key == "ratio" and cells.scan(threads)["n_fractional"]:
+            msg = (
+                f"{cells.name}: space={space!r} takes counts, but not all values are whole numbers; pass raw counts "
+                "(layer=), or space='mean' for values that are log-normalised already"
+            )
+            raise DataError(msg)
         labels = column_text(cells, pert_col)
         strata = [""] * len(labels) if within is None else column_text(cells, within)
         batches = [""] * len(labels) if batch_col is None else column_text(cells, batch_col)
