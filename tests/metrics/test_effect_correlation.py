@@ -281,6 +281,18 @@ def test_undefined_is_said_and_counted() -> None:
     assert one.attrs["n_undefined"] == 1
 
 
+def test_a_mean_that_knows_more_than_its_reference() -> None:
+    _, real = tables()
+    rows = real.drop("ctrl")
+    mean = pd.DataFrame(np.tile(rows.mean().to_numpy(), (7, 1)), real.index, GENES)
+    how = {"control": "ctrl", "reference": "perturbed_mean"}
+    np.testing.assert_allclose(vcm.effect_correlation(mean, real, **how)["pearson"], 1, rtol=1e-10)
+    assert vcm.effect_correlation(mean, real, leave_one_out=False, **how).attrs["n_undefined"] == 6
+    others = real.copy()
+    others.loc[rows.index] = (rows.sum().to_numpy() - rows.to_numpy()) / 5
+    assert vcm.effect_correlation(others, real, **how).attrs["n_undefined"] == 6
+
+
 def test_target_map() -> None:
     pred, real = tables()
     how = {"control": "ctrl"}
@@ -321,6 +333,8 @@ def test_bad_input() -> None:
         vcm.effect_correlation(pred.drop("g01"), real, control="ctrl")
     with pytest.raises(vcm.DataError, match="no profile of the control for reference='control'"):
         vcm.effect_correlation(pred.drop("ctrl"), real.drop("ctrl"))
+    with pytest.raises(vcm.DataError, match="ranks by the effect against the control, and there is none"):
+        vcm.effect_correlation(pred.drop("ctrl"), real.drop("ctrl"), reference="perturbed_mean", genes="top_effect:3")
     table = pd.DataFrame({"target": ["g01"], "feature": ["g02"], "log2_fold_change": [1.0], "fdr": [0.01]})
     with pytest.raises(vcm.DataError, match="the DE table lacks 5 perturbations"):
         vcm.effect_correlation(pred, real, control="ctrl", genes="de", de=table)

@@ -55,8 +55,8 @@ def effect_correlation(
     """Correlation, over genes, of each perturbation's predicted and observed effect.
 
     Both effects are taken against one reference made of observed data. What it is decides the number: against the
-    control, a prediction of the effect shared by all perturbations already correlates; against a perturbed mean it
-    has nothing left to correlate.
+    control, a prediction of the effect shared by all perturbations already correlates; against a perturbed mean that
+    knows as little of the perturbation it has nothing left to correlate (see Notes).
 
     Parameters
     ----------
@@ -111,7 +111,12 @@ def effect_correlation(
     -----
     Undefined: an effect that is zero (cosine) or constant over the genes (correlations) up to rounding, i.e. not above
     1e-13 of the largest value of its profile; fewer than two genes (one for cosine); no other perturbation to
-    average. Cost O(perturbations · genes).
+    average.
+
+    A prediction must not know more than its reference: the mean of all n perturbations, taken against the mean of the
+    others, leaves 1/n of the perturbation's own effect and correlates perfectly. Give a baseline what the reference
+    has (leave the perturbation out of both), or pass ``leave_one_out=False``, or ``train`` and read the others' rows.
+    Cost O(perturbations · genes).
 
     References
     ----------
@@ -245,8 +250,7 @@ def scored(
     """The table of one context."""
     import pandas as pd
 
-    against = base if real.control is None else real.control
-    sets: GeneSets = sets_of(real.table - against)
+    sets: GeneSets = sets_of(None if real.control is None else real.table - real.control)
     targets = targets_of(real.labels, real.genes, target_map)
     columns: dict[str, list[Any]] = {method: [], f"{method}_without_target": [], "n_genes": []}
     columns |= {"n_genes_without_target": [], "target": [], "undefined": []}

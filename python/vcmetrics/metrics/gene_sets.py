@@ -97,7 +97,7 @@ class GeneSets:
         names: NDArray[np.str_],
         *,
         control: Floats | None,
-        effect: Floats,
+        effect: Floats | None,
         de: Any,
         labels: Sequence[str],
         alpha: float,
@@ -117,6 +117,9 @@ class GeneSets:
             self._fixed = np.isin(names, wanted)
         if self.kind == "top_expressed" and control is None:
             msg = "genes='top_expressed' ranks by the control profile, and there is none; pass control="
+            raise DataError(msg)
+        if self.kind == "top_effect" and effect is None:
+            msg = "genes='top_effect' ranks by the effect against the control, and there is none; pass control="
             raise DataError(msg)
         if self.kind == "de":
             self._read(de, names)
@@ -150,6 +153,7 @@ class GeneSets:
             assert self.k is not None
             return top(self._control, self.k, allowed)
         if self.kind == "top_effect":
+            assert self._effect is not None
             assert self.k is not None
             return top(np.abs(self._effect[row]), self.k, allowed)
         if self.kind == "de":
