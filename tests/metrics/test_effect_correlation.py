@@ -298,6 +298,8 @@ def test_target_map() -> None:
     how = {"control": "ctrl"}
     named = vcm.effect_correlation(pred, real, target_map={"drug": ["g03", "g04"], "g01": None}, **how)
     assert named["target"]["drug"] == "g03+g04"
+    text = vcm.effect_correlation(pred, real, target_map={"drug": "g03+g04", "g01": None}, **how)
+    pd.testing.assert_frame_equal(text, named)
     assert named["n_genes_without_target"]["drug"] == 38
     assert named["n_genes_without_target"]["g01"] == 40
     none = vcm.effect_correlation(pred, real, target_map={"*": None}, **how)
@@ -325,6 +327,8 @@ def test_bad_input() -> None:
         ({"genes": "top_effect:0"}, ValueError, "genes='top_effect:0' is not known"),
         ({"genes": ["g01", "nobody"]}, vcm.DataError, "1 of 2 genes of the list are not measured: 'nobody'"),
         ({"genes": "de"}, ValueError, "genes='de' needs de="),
+        ({"train": "g01"}, TypeError, "train is the text 'g01'; pass a list"),
+        ({"target_map": ["g01"]}, TypeError, "target_map is a list; pass a mapping"),
         ({"context_col": ["a"] * 7, "sample_col": "b"}, ValueError, "exclude each other"),
     ):
         with pytest.raises(error, match=words):

@@ -15,7 +15,8 @@ from vcmetrics.backend.device import resolve_device
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.metrics.co_moments import FLAT, CoMoments, Floats
 from vcmetrics.metrics.column_correlation import rank_correlation
-from vcmetrics.metrics.gene_sets import GeneSets, targets_of
+from vcmetrics.metrics.gene_sets import GeneSets
+from vcmetrics.retrieval.targets import target_sets
 from vcmetrics.sources.genes import some
 from vcmetrics.summary.effect_reference import REFERENCES, effect_reference
 from vcmetrics.summary.profile_rows import ProfileRows, matched, read_profiles
@@ -159,6 +160,9 @@ def effect_correlation(
             msg = "context_col and sample_col exclude each other; pass the data of one context at a time"
             raise ValueError(msg)
         samples = read_profiles(real, name="real", within=sample_col, **how)
+    if isinstance(train, str):
+        msg = f"train is the text {train!r}; pass a list of perturbations, such as [{train!r}]"
+        raise TypeError(msg)
     chosen = None if train is None else {str(x) for x in train}
     if chosen is not None and not chosen <= set(observed.labels):
         msg = f"train names perturbations that are not in the data: {some(sorted(chosen - set(observed.labels)))}"
@@ -251,7 +255,8 @@ def scored(
     import pandas as pd
 
     sets: GeneSets = sets_of(None if real.control is None else real.table - real.control)
-    targets = targets_of(real.labels, real.genes, target_map)
+    table = target_sets(real.labels, real.genes, target_map, required=False).table
+    targets = [tuple(row[row >= 0].tolist()) for row in table]
     columns: dict[str, list[Any]] = {method: [], f"{method}_without_target": [], "n_genes": []}
     columns |= {"n_genes_without_target": [], "target": [], "undefined": []}
     for start in range(0, len(real.labels), ROWS):

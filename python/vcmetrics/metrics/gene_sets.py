@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,32 +29,6 @@ def parse_set(genes: Any) -> tuple[str, int | None]:
         msg = f"genes={genes!r} is not known; pass {', '.join(NAMED)} (K a number), or a list of names"
         raise ValueError(msg)
     return name, k
-
-
-def targets_of(
-    labels: Sequence[str],
-    genes: NDArray[np.str_],
-    target_map: Mapping[str, Any] | None,
-    separator: str = "+",
-) -> list[tuple[int, ...]]:
-    """Places of each label's target genes; empty where none is measured.
-
-    A label that is no gene stands for those it joins by ``separator``. ``target_map`` gives a gene, several or None.
-    """
-    at = {str(g): k for k, g in enumerate(genes.tolist())}
-    out = []
-    for label in labels:
-        wanted: Any = label
-        if target_map is not None:
-            wanted = target_map.get(label, None if "*" in target_map else label)
-        if wanted is None:
-            named: list[str] = []
-        elif isinstance(wanted, str):
-            named = [wanted] if wanted in at else wanted.split(separator)
-        else:
-            named = [str(g) for g in wanted]
-        out.append(tuple(sorted({at[g] for g in named if g in at})))
-    return out
 
 
 def top(values: Floats, k: int, allowed: Bools) -> Bools:

@@ -277,11 +277,11 @@ def whole_ks(top_k: Sequence[int]) -> tuple[int, ...]:
     ValueError
         For anything else.
     """
-    ks = tuple(sorted({int(k) for k in top_k}))
-    if any(int(k) != k or k < 1 for k in top_k):
-        msg = f"top_k is {list(top_k)}; pass positive whole numbers"
+    ks = np.asarray(top_k)
+    if ks.ndim != 1 or ks.dtype.kind not in "iuf" or not ((ks >= 1) & (ks == np.floor(ks)) & (ks < np.inf)).all():
+        msg = f"top_k is {top_k!r}; pass positive whole numbers, such as (1, 5)"
         raise ValueError(msg)
-    return ks
+    return tuple(np.unique(ks.astype(np.int64)).tolist())
 
 
 def score_panel(

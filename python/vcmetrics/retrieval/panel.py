@@ -80,6 +80,9 @@ def build_panel(
             f"{some(lone)}; remove them, or pass unmatched='drop' to leave them out"
         )
         raise DataError(msg)
+    if isinstance(train, str):
+        msg = f"train is the text {train!r}; pass a list of perturbations, such as [{train!r}]"
+        raise TypeError(msg)
     trained = set(map(str, train)) if train is not None else set()
     strange = sorted(trained - set(at))
     if strange and context is None:
