@@ -13,7 +13,7 @@ from vcmetrics.metrics.co_moments import CoMoments
 from vcmetrics.sources import open_cells
 from vcmetrics.sources.genes import align_genes, some
 from vcmetrics.sources.rows import Rows
-from vcmetrics.summary.profile_rows import column_text
+from vcmetrics.summary.profile_rows import cell_labels
 
 Array = NDArray[Any]
 
@@ -74,17 +74,17 @@ def cell_co_moments(pred: Any, real: Any, rows: CellRows, n_threads: int) -> tup
     ):
         order = align_genes(mine.genes, theirs.genes, pred_name=mine.name, real_name=theirs.name)
         place = matched_names(mine.obs_names(), theirs.obs_names(), (mine.name, theirs.name))
-        used = np.ones(theirs.n_obs, bool)
-        if rows.pert_col is not None and rows.control is not None:
-            labels = column_text(theirs, rows.pert_col)
-            used = np.array([x != rows.control for x in labels], bool)
-            if used.all():
+        by_control = rows.pert_col if rows.control is not None else None
+        (labels, studies), used = cell_labels(theirs, by_control, rows.within)
+        if by_control is not None:
+            control = np.array([x == rows.control for x in labels], bool)
+            used &= ~control
+            if not control.any():
                 msg = (
                     f"{theirs.name}: no cell is labelled {rows.control!r} (labels: {some(sorted(set(labels)))}); pass "
                     "control= with the label of the control, or control=None where there is none"
                 )
                 raise DataError(msg)
-        studies = [""] * theirs.n_obs if rows.within is None else column_text(theirs, rows.within)
         weights = cell_weights(rows.weights, theirs.obs_names())
         sides = []
         for cells in (mine, theirs):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vcmetrics._errors import DataError
+from vcmetrics._errors import DataError, VcmetricsWarning
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.sources import open_cells
+from vcmetrics.sources.cells import Cells
 from vcmetrics.sources.genes import align_genes, check_unique, some
 from vcmetrics.summary.group_summary import GroupSummary, Recipe, gather, group_totals
 from vcmetrics.summary.means import bulk_lognorm, per_cell
-from vcmetrics.summary.plan import NAN_LABEL, group_cells
+from vcmetrics.summary.plan import group_cells
 from vcmetrics.summary.summarize import checked_side
 
 Array = NDArray[Any]
@@ -202,9 +204,25 @@ def check_rows(rows: ProfileRows) -> None:
         raise DataError(msg)
 
 
-def column_text(cells: Any, name: str) -> list[str]:
-    """Labels of a column of obs, missing ones spelt out."""
-    return [NAN_LABEL if x is None else str(x) for x in cells.column(name).tolist()]
+def cell_labels(cells: Cells, *columns: str | None) -> tuple[list[list[str]], NDArray[np.bool_]]:
+    """Labels of columns of obs ("" for a column None), and which cells have all of them; a warning counts the others.
+
+    Raises
+    ------
+    DataError
+        If no cell has all of them.
+    """
+    found = [[""] * cells.n_obs if name is None else cells.column(name).tolist() for name in columns]
+    labelled = np.array([None not in labels for labels in zip(*found, strict=True)], bool)
+    if labelled.all():
+        return found, labelled
+    names = ", ".join(repr(name) for name in columns if name is not None)
+    if not labelled.any():
+        msg = f"{cells.name}: no cell has a label in {names}"
+        raise DataError(msg)
+    msg = f"{cells.name}: {int((~labelled).sum())} of {cells.n_obs} cells have no label in {names} and are left out"
+    warnings.warn(msg, VcmetricsWarning, stacklevel=5)  # the caller of the public function
+    return [["" if x is None else x for x in labels] for labels in found], labelled
 
 
 def read_cells(
@@ -235,11 +253,9 @@ def read_cells(
                 "(layer=), or space='mean' for values that are log-normalised already"
             )
             raise DataError(msg)
-        labels = column_text(cells, pert_col)
-        strata = [""] * len(labels) if within is None else column_text(cells, within)
-        batches = [""] * len(labels) if batch_col is None else column_text(cells, batch_col)
-        finest = np.array([_BETWEEN.join(k) for k in zip(strata, labels, batches, strict=True)], object)
-        side = replace(side, groups=group_cells(finest, ""))
+        parts_of, used = cell_labels(cells, within, pert_col, batch_col)
+        finest = np.array([_BETWEEN.join(k) for k in zip(*parts_of, strict=True)], object)
+        side = replace(side, groups=group_cells(finest, "", used))
         (sums,) = gather([(side, None)], recipe, n_threads=threads)
         parts = [k.split(_BETWEEN) for k in side.groups.labels]
         n, totals, title, genes = sums["n"], group_totals(side), cells.name, cells.genes
