@@ -91,3 +91,10 @@ def test_target_rank() -> None:
     for bad, words in (([[0]], "targets lists 1 samples for 2 rows"), ([[0], [9]], "targets of sample 1 are")):
         with pytest.raises(ValueError, match=words):
             vcm.arrays.target_rank(np.zeros((2, 3)), bad)
+
+
+def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    pred, real = tables()
+    want = vcm.retrieval_baselines(pred, real, **HOW)
+    monkeypatch.setattr("vcmetrics.retrieval.baselines._ROWS", 7)
+    assert vcm.retrieval_baselines(pred, real, **HOW).equals(want)

@@ -190,6 +190,8 @@ def test_training_perturbations_and_candidates() -> None:
         vcm.discrimination(fewer, REAL, pert_col="gene", control_source="own")
     with pytest.raises(DataError, match="train names perturbations that real does not have: 'G99'"):
         vcm.discrimination(PRED, REAL, pert_col="gene", train=["G99"])
+    with pytest.raises(DataError, match="train names perturbations that real does not have: 'G99'"):
+        vcm.discrimination(PRED, REAL, pert_col="gene", context_col="context", train=["G01", "G99"])
     with pytest.raises(DataError, match="candidates names perturbations that real does not have: 'G99'"):
         vcm.discrimination(PRED, REAL, pert_col="gene", candidates=["G99"])
 
@@ -243,6 +245,11 @@ def test_zero_profiles_tie() -> None:
     assert table["score"].tolist() == [0.5] * 4
     facts = table.attrs["aggregate"]
     assert (facts["n_zero_pred"], facts["n_zero_real"]) == (4, 1)
+    how = how | {"labels": list("abc"), "genes": list("abcd"), "metric": "l1"}
+    for scope, zeros in (("none", (0, 0)), ("row", (2, 2)), ("pair", (2, 2)), ("panel", (3, 3))):
+        rows = np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0]])
+        facts = vcm.discrimination(rows, rows, **(how | {"exclude_targets": scope})).attrs["aggregate"]
+        assert (facts["n_zero_pred"], facts["n_zero_real"]) == zeros
 
 
 def test_profiles_of_other_types() -> None:

@@ -145,8 +145,9 @@ def discrimination(
         the own candidate, ``nearest`` wrong candidate and its ``margin`` (its distance less the own one, positive when
         the own is nearest; in a pair scope the tightest duel), ``n_candidates``, ``n_targets`` measured. ``attrs``
         holds ``aggregate`` (means over rows, with ``n_scored``, ``n_candidates``, ``n_unresolved_targets``,
-        ``n_zero_pred``, ``n_zero_real``, ``n_dropped``), ``by_context``, ``unresolved_targets``, ``dropped`` and
-        ``settings``. With ``return_distances`` a pair: this, and a data frame (dict of them by context) of distances.
+        ``n_dropped``, and of rows that are zero at all genes that the scope leaves ``n_zero_pred``, ``n_zero_real``),
+        ``by_context``, ``unresolved_targets``, ``dropped`` and ``settings``. With ``return_distances`` a pair: this,
+        and a data frame (dict of them by context) of distances.
 
     Raises
     ------
@@ -359,10 +360,21 @@ def cohort(panel: Panel, settings: dict[str, Any], table: pd.DataFrame) -> dict[
         "n_scored": len(table),
         "n_candidates": int(panel.n_candidates if settings["direction"] == "pred_to_real" else len(table)),
         "n_unresolved_targets": len(unresolved),
-        "n_zero_pred": int((~panel.pred.any(1)).sum()),
-        "n_zero_real": int((~panel.real.any(1)).sum()),
+        "n_zero_pred": n_zero(panel.pred, panel.targets.table[panel.scored], panel, settings["exclude_targets"]),
+        "n_zero_real": n_zero(panel.real, panel.targets.table, panel, settings["exclude_targets"]),
         "n_dropped": len(panel.left_out),
     }
+
+
+def n_zero(rows: NDArray[Any], own: NDArray[np.int64], panel: Panel, scope: str) -> int:
+    """Rows that are zero at every gene that the scope leaves them."""
+    seen = rows != 0
+    if scope == "panel":
+        seen[:, panel.targets.union] = False
+    elif scope != "none":
+        for row, genes in zip(seen, own, strict=True):
+            row[genes[genes >= 0]] = False
+    return int((~seen.any(1)).sum())
 
 
 def means_of(table: pd.DataFrame) -> dict[str, float]:

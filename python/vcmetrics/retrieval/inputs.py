@@ -154,6 +154,13 @@ def read_panels(pred: Any, real: Any, inputs: Inputs, matching: Matching) -> lis
             "with the label of the control cells, or control=None where there are none"
         )
         raise DataError(msg)
+    if isinstance(matching.train, str):
+        msg = f"train is the text {matching.train!r}; pass a list of perturbations, such as [{matching.train!r}]"
+        raise TypeError(msg)
+    strange = sorted(set(map(str, matching.train or ())) - {label for side in sides for label in side.labels})
+    if strange:
+        msg = f"train names perturbations that {sides[0].name} does not have: {some(strange)}"
+        raise DataError(msg)
     lone = sorted(set(predicted) - set(observed), key=str)
     if lone and matching.unmatched == "error":
         msg = f"pred has contexts that real does not have: {some(lone)}; remove them, or pass unmatched='drop'"

@@ -80,14 +80,7 @@ def build_panel(
             f"{some(lone)}; remove them, or pass unmatched='drop' to leave them out"
         )
         raise DataError(msg)
-    if isinstance(train, str):
-        msg = f"train is the text {train!r}; pass a list of perturbations, such as [{train!r}]"
-        raise TypeError(msg)
     trained = set(map(str, train)) if train is not None else set()
-    strange = sorted(trained - set(at))
-    if strange and context is None:
-        msg = f"train names perturbations that {real.name} does not have: {some(strange)}"
-        raise DataError(msg)
     queries = [label for label in pred.labels if label in at and label not in trained]
     names = _candidates(candidates, queries, real, trained, where)
     queries = [label for label in queries if label in set(names)]
