@@ -27,6 +27,13 @@ def plain(frame):
     return kept.to_numpy(), list(kept.index)
 
 
+def equal_cells(profiles, sizes):
+    """Cells that all equal the profile of their label."""
+    cells = profiles.loc[np.repeat(profiles.index, sizes)]
+    obs = pd.DataFrame({"pert": list(cells.index)}, index=[f"c{k}" for k in range(len(cells))])
+    return anndata.AnnData(cells.to_numpy(), obs, pd.DataFrame(index=profiles.columns))
+
+
 @pytest.mark.parametrize("leave_one_out", [True, False])
 @pytest.mark.parametrize("method", ["pearson", "spearman", "cosine"])
 @pytest.mark.parametrize(
@@ -36,10 +43,16 @@ def test_references(reference: str, method: str, leave_one_out: bool) -> None:
     pred, real = tables()
     real = real.rename({"g07": "g07+g05"})
     pred = pred.rename({"g07": "g07+g05"})
-    table = vcm.effect_correlation(
-        pred, real, control="ctrl", reference=reference, method=method, leave_one_out=leave_one_out
-    )
+    sizes = [3, 1, 4, 1, 5, 2]
+    how = {"control": "ctrl", "reference": reference, "method": method, "leave_one_out": leave_one_out}
     (x, labels), (y, _) = plain(pred), plain(real)
+    if reference in ("perturbed_mean_cells", "guide_count_mean"):
+        with pytest.raises(ValueError, match="weighs by cells, and a table of profiles has none"):
+            vcm.effect_correlation(pred, real, **how)
+        sides = [equal_cells(side, [*sizes, 2]) for side in (pred, real)]
+        table = vcm.effect_correlation(*sides, pert_col="pert", space="mean", **how).loc[labels]
+    else:
+        table = vcm.effect_correlation(pred, real, **how)
     control = real.loc["ctrl"].to_numpy()
     if reference in ("control", "none"):
         base = np.tile(control if reference == "control" else 0 * control, (6, 1))
@@ -48,7 +61,7 @@ def test_references(reference: str, method: str, leave_one_out: bool) -> None:
             reference,
             y,
             control,
-            n_cells=np.ones(6),
+            n_cells=np.array(sizes),
             labels=labels,
             train=np.ones(6, bool),
             leave_one_out=leave_one_out,
@@ -335,7 +348,7 @@ def test_bad_input() -> None:
             vcm.effect_correlation(pred, real, control="ctrl", **keywords)
     with pytest.raises(vcm.DataError, match="different perturbations"):
         vcm.effect_correlation(pred.drop("g01"), real, control="ctrl")
-    with pytest.raises(vcm.DataError, match="no profile of the control for reference='control'"):
+    with pytest.raises(vcm.DataError, match="no control profile for reference='control'"):
         vcm.effect_correlation(pred.drop("ctrl"), real.drop("ctrl"))
     with pytest.raises(vcm.DataError, match="ranks by the effect against the control, and there is none"):
         vcm.effect_correlation(pred.drop("ctrl"), real.drop("ctrl"), reference="perturbed_mean", genes="top_effect:3")

@@ -19,7 +19,7 @@ from vcmetrics.metrics.gene_sets import GeneSets
 from vcmetrics.retrieval.targets import target_sets
 from vcmetrics.sources.genes import some
 from vcmetrics.summary.effect_reference import REFERENCES, effect_reference
-from vcmetrics.summary.profile_rows import ProfileRows, matched, read_profiles
+from vcmetrics.summary.profile_rows import ProfileRows, check_reference, matched, read_profiles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -206,7 +206,7 @@ def part(side: ProfileRows, stratum: str | None) -> ProfileRows:
         labels=tuple(side.labels[r] for r in rows),
         strata=None,
         table=side.table[rows],
-        n_cells=side.n_cells[rows],
+        n_cells=None if side.n_cells is None else side.n_cells[rows],
         control=(side.strata_control or {}).get(stratum),
         batch_cells=None if side.batch_cells is None else side.batch_cells[rows],
     )
@@ -217,9 +217,7 @@ def reference_of(
 ) -> Floats:
     """The reference of every row of ``real``, (n_rows, n_genes)."""
     rows = real if samples is None or kind in ("none", "control", "batch_control") else samples
-    if kind in ("control", "condition_mean") and real.control is None:
-        msg = f"{real.name}: no profile of the control for reference={kind!r}; pass control= or another reference"
-        raise DataError(msg)
+    check_reference(real, kind)
     if kind == "batch_control" and real.batch_control is None:
         msg = "reference='batch_control' needs batch_col= and cells of the control in each batch"
         raise ValueError(msg)

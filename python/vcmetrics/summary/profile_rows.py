@@ -40,7 +40,7 @@ class ProfileRows:
     ``table`` is (n_rows, n_genes), float32 or float64, and may be the caller's. ``strata`` names the study, batch or
     cell type of each row where rows were split. ``control`` is the profile of all control cells, ``strata_control``
     that of each stratum's. With batches (of each stratum), ``batch_control`` is (n_batches, n_genes), NaN where there
-    is none; ``batch_cells`` (n_rows, n_batches).
+    is none; ``batch_cells`` (n_rows, n_batches). A table of profiles has no ``n_cells``.
     """
 
     name: str
@@ -48,7 +48,7 @@ class ProfileRows:
     labels: tuple[str, ...]
     strata: tuple[str, ...] | None
     table: Array
-    n_cells: NDArray[np.int64]
+    n_cells: NDArray[np.int64] | None
     control: Floats | None = None
     strata_control: dict[str, Floats] | None = None
     batch_control: Floats | None = None
@@ -171,7 +171,7 @@ def read_table(
         labels=kept,
         strata=None if strata is None else tuple(strata[r] for r in order),
         table=rows_of(table, order),
-        n_cells=np.ones(len(order), np.int64),
+        n_cells=None,
         control=controls.mean(0, dtype=np.float64) if len(controls) else None,
         strata_control=by_stratum,
     )
@@ -193,6 +193,24 @@ def rows_of(table: Array, rows: list[int]) -> Array:
     if rows and rows == list(range(rows[0], rows[-1] + 1)):
         return table[rows[0] : rows[-1] + 1]
     return table[rows]
+
+
+def check_reference(rows: ProfileRows, kind: str) -> None:
+    """Refuse a reference that these rows cannot make.
+
+    Raises
+    ------
+    DataError
+        If it needs a control and there is none.
+    ValueError
+        If it weighs by cells, and a table of profiles was given.
+    """
+    if kind in ("control", "condition_mean") and rows.control is None:
+        msg = f"{rows.name}: no control profile for reference={kind!r}; pass control= or another reference"
+        raise DataError(msg)
+    if kind in ("perturbed_mean_cells", "guide_count_mean") and rows.n_cells is None:
+        msg = f"reference={kind!r} weighs by cells, and a table of profiles has none; pass AnnData or paths of cells"
+        raise ValueError(msg)
 
 
 def check_rows(rows: ProfileRows) -> None:
@@ -336,7 +354,7 @@ def matched(pred: ProfileRows, real: ProfileRows) -> ProfileRows:
         labels=real.labels,
         strata=real.strata,
         table=table if order is None else np.ascontiguousarray(table[:, order]),
-        n_cells=pred.n_cells[rows],
+        n_cells=None if pred.n_cells is None else pred.n_cells[rows],
         control=None if pred.control is None else pred.control[columns],
         batch_cells=None if pred.batch_cells is None else pred.batch_cells[rows],
     )
