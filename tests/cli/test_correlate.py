@@ -2,6 +2,7 @@
 
 import json
 
+import anndata
 import numpy as np
 import pandas as pd
 import pytest
@@ -72,3 +73,28 @@ def test_what_goes_wrong(batched, tmp_path, capsys):
     ):
         assert entry.run(["correlate", *arguments]) == code
         assert words in capsys.readouterr().err
+
+
+def test_a_control_that_is_not_there_is_no_perturbation(batched, tmp_path, capsys):
+    assert entry.run(["correlate", *batched, *OPTIONS, "--control", "ctrl"]) == 1
+    error = capsys.readouterr().err
+    assert "nothing is labelled 'ctrl' (labels: " in error
+    assert "control=None" in error
+    out = tmp_path / "genes.csv"
+    assert entry.run(["correlate", *batched, *OPTIONS, "--control", "", "-o", str(out)]) == 0
+    want = vcm.gene_correlation(*batched, pert_col="target_gene")
+    np.testing.assert_allclose(read_csv(out)["pearson"], want["pearson"], rtol=1e-15)
+    assert want["n"].eq(read_csv(out)["n"]).all()
+    assert entry.run(["correlate", *batched, *OPTIONS, "--target-sum", "0"]) == 2
+
+
+def test_log_normalised_values_are_no_counts(batched, capsys):
+    real = anndata.read_h5ad(batched[1])
+    real.X = np.log1p(real.X)
+    real.write_h5ad(batched[1])
+    for options in ([], ["--over", "cells", "--space", "mean_of_logs"]):
+        assert entry.run(["correlate", *batched, *OPTIONS, *options]) == 1
+        assert "whole numbers" in capsys.readouterr().err
+    assert entry.run(["correlate", *batched, *OPTIONS, "--space", "mean"]) == 0
+    with pytest.raises(vcm.DataError, match="takes counts, but not all values are whole numbers"):
+        vcm.effect_correlation(*batched, **HOW)

@@ -52,7 +52,9 @@ def test_sweep(tmp_path, pair, capsys):
 def test_faults(tmp_path, pair, capsys):
     before = sorted(path.name for path in tmp_path.iterdir())
     for options, code, words in (
-        (["--control", "nope", "-o", tmp_path / "x.csv"], 1, "no control to take effects against"),
+        (["--control", "nope", "-o", tmp_path / "x.csv"], 1, "no cell is labelled 'nope'"),
+        (["--control", ""], 1, "no control to take effects against"),
+        (["--target-sum", "-1"], 2, "-1.0 is not in the range x>0"),
         (["-o", tmp_path / "x.xlsx"], 2, "must end in .parquet or .csv"),
         (["--metric", "edistance"], 2, "is not a distance of profiles"),
         (["--metric", "spearman", "--scope", "pair"], 2, "exclude_targets='pair' cannot be had"),

@@ -27,6 +27,13 @@ def plain(frame):
     return kept.to_numpy(), list(kept.index)
 
 
+def equal_cells(profiles, sizes):
+    """Cells that all equal the profile of their label."""
+    cells = profiles.loc[np.repeat(profiles.index, sizes)]
+    obs = pd.DataFrame({"pert": list(cells.index)}, index=[f"c{k}" for k in range(len(cells))])
+    return anndata.AnnData(cells.to_numpy(), obs, pd.DataFrame(index=profiles.columns))
+
+
 @pytest.mark.parametrize("leave_one_out", [True, False])
 @pytest.mark.parametrize("method", ["pearson", "spearman", "cosine"])
 @pytest.mark.parametrize(
@@ -36,10 +43,16 @@ def test_references(reference: str, method: str, leave_one_out: bool) -> None:
     pred, real = tables()
     real = real.rename({"g07": "g07+g05"})
     pred = pred.rename({"g07": "g07+g05"})
-    table = vcm.effect_correlation(
-        pred, real, control="ctrl", reference=reference, method=method, leave_one_out=leave_one_out
-    )
+    sizes = [3, 1, 4, 1, 5, 2]
+    how = {"control": "ctrl", "reference": reference, "method": method, "leave_one_out": leave_one_out}
     (x, labels), (y, _) = plain(pred), plain(real)
+    if reference in ("perturbed_mean_cells", "guide_count_mean"):
+        with pytest.raises(ValueError, match="weighs by cells, and a table of profiles has none"):
+            vcm.effect_correlation(pred, real, **how)
+        sides = [equal_cells(side, [*sizes, 2]) for side in (pred, real)]
+        table = vcm.effect_correlation(*sides, pert_col="pert", space="mean", **how).loc[labels]
+    else:
+        table = vcm.effect_correlation(pred, real, **how)
     control = real.loc["ctrl"].to_numpy()
     if reference in ("control", "none"):
         base = np.tile(control if reference == "control" else 0 * control, (6, 1))
@@ -48,7 +61,7 @@ def test_references(reference: str, method: str, leave_one_out: bool) -> None:
             reference,
             y,
             control,
-            n_cells=np.ones(6),
+            n_cells=np.array(sizes),
             labels=labels,
             train=np.ones(6, bool),
             leave_one_out=leave_one_out,
@@ -281,11 +294,25 @@ def test_undefined_is_said_and_counted() -> None:
     assert one.attrs["n_undefined"] == 1
 
 
+def test_a_mean_that_knows_more_than_its_reference() -> None:
+    _, real = tables()
+    rows = real.drop("ctrl")
+    mean = pd.DataFrame(np.tile(rows.mean().to_numpy(), (7, 1)), real.index, GENES)
+    how = {"control": "ctrl", "reference": "perturbed_mean"}
+    np.testing.assert_allclose(vcm.effect_correlation(mean, real, **how)["pearson"], 1, rtol=1e-10)
+    assert vcm.effect_correlation(mean, real, leave_one_out=False, **how).attrs["n_undefined"] == 6
+    others = real.copy()
+    others.loc[rows.index] = (rows.sum().to_numpy() - rows.to_numpy()) / 5
+    assert vcm.effect_correlation(others, real, **how).attrs["n_undefined"] == 6
+
+
 def test_target_map() -> None:
     pred, real = tables()
     how = {"control": "ctrl"}
     named = vcm.effect_correlation(pred, real, target_map={"drug": ["g03", "g04"], "g01": None}, **how)
     assert named["target"]["drug"] == "g03+g04"
+    text = vcm.effect_correlation(pred, real, target_map={"drug": "g03+g04", "g01": None}, **how)
+    pd.testing.assert_frame_equal(text, named)
     assert named["n_genes_without_target"]["drug"] == 38
     assert named["n_genes_without_target"]["g01"] == 40
     none = vcm.effect_correlation(pred, real, target_map={"*": None}, **how)
@@ -313,14 +340,18 @@ def test_bad_input() -> None:
         ({"genes": "top_effect:0"}, ValueError, "genes='top_effect:0' is not known"),
         ({"genes": ["g01", "nobody"]}, vcm.DataError, "1 of 2 genes of the list are not measured: 'nobody'"),
         ({"genes": "de"}, ValueError, "genes='de' needs de="),
+        ({"train": "g01"}, TypeError, "train is the text 'g01'; pass a list"),
+        ({"target_map": ["g01"]}, TypeError, "target_map is a list; pass a mapping"),
         ({"context_col": ["a"] * 7, "sample_col": "b"}, ValueError, "exclude each other"),
     ):
         with pytest.raises(error, match=words):
             vcm.effect_correlation(pred, real, control="ctrl", **keywords)
     with pytest.raises(vcm.DataError, match="different perturbations"):
         vcm.effect_correlation(pred.drop("g01"), real, control="ctrl")
-    with pytest.raises(vcm.DataError, match="no profile of the control for reference='control'"):
+    with pytest.raises(vcm.DataError, match="no control profile for reference='control'"):
         vcm.effect_correlation(pred.drop("ctrl"), real.drop("ctrl"))
+    with pytest.raises(vcm.DataError, match="ranks by the effect against the control, and there is none"):
+        vcm.effect_correlation(pred.drop("ctrl"), real.drop("ctrl"), reference="perturbed_mean", genes="top_effect:3")
     table = pd.DataFrame({"target": ["g01"], "feature": ["g02"], "log2_fold_change": [1.0], "fdr": [0.01]})
     with pytest.raises(vcm.DataError, match="the DE table lacks 5 perturbations"):
         vcm.effect_correlation(pred, real, control="ctrl", genes="de", de=table)

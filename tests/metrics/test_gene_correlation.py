@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import anndata
 import numpy as np
 import pandas as pd
@@ -247,6 +249,30 @@ def test_cells_within_batches() -> None:
     np.testing.assert_allclose(weighted["pearson"], weighted["within_part"] + weighted["between_part"], atol=1e-13)
 
 
+@pytest.mark.parametrize("over", ["perturbations", "cells"])
+def test_cells_without_a_label_are_left_out_and_told(over: str) -> None:
+    rng = np.random.default_rng(0)
+    real = anndata.AnnData(rng.poisson(5.0, (60, 4)).astype(np.float32))
+    real.obs["pert"] = ["ctrl", "p0", "p1", "p2", "p3"] * 12
+    real.obs["batch"] = ["b0"] * 30 + ["b1"] * 30
+    pred = real.copy()
+    pred.X = rng.poisson(5.0, (60, 4)).astype(np.float32)
+    how = {"pert_col": "pert", "control": "ctrl", "within": "batch", "space": "mean", "over": over}
+    lost = [3, 35, 37]
+    keep = np.setdiff1d(np.arange(60), lost)
+    want = vcm.gene_correlation(pred[keep].copy(), real[keep].copy(), **how)
+    for side in (pred, real):
+        side.obs.loc[side.obs_names[lost[:2]], "pert"] = None
+        side.obs.loc[side.obs_names[lost[2]], "batch"] = None
+    with pytest.warns(vcm.VcmetricsWarning, match="3 of 60 cells have no label in .*'pert'.* and are left out") as told:
+        got = vcm.gene_correlation(pred, real, **how)
+    assert {Path(warning.filename).name for warning in told} == {Path(__file__).name}
+    pd.testing.assert_frame_equal(got, want)
+    real.obs["pert"] = np.nan
+    with pytest.raises(vcm.DataError, match="no cell has a label in"):
+        vcm.gene_correlation(pred, real, **how)
+
+
 def test_batch_control_takes_the_batch_out() -> None:
     real, pred = make_cells(0), make_cells(1)
     how = {"pert_col": "pert", "control": "ctrl", "space": "mean", "reference": "batch_control"}
@@ -378,6 +404,9 @@ def test_bad_input() -> None:
         ((pred, real), {"method": "kendall"}, ValueError, "method 'kendall' is not known"),
         ((pred, real), {"method": "spearman", "weights": "cells"}, ValueError, "no meaning for ranks"),
         ((pred, real), {"weights": "n"}, ValueError, "weights='n' is not known"),
+        ((pred, real), {"weights": "cells"}, ValueError, "a table of profiles has no cells"),
+        ((pred, real), {"reference": "guide_count_mean"}, ValueError, "a table of profiles has none"),
+        ((pred, real), {"n_min": 3}, ValueError, "n_min is 3; .*it is at least 4"),
         ((pred, real), {"weights": {"p00": 1}}, ValueError, "weights= must map every perturbation"),
         ((pred, real), {"reference": "mean"}, ValueError, "reference 'mean' is not known"),
         ((pred, real), {"ci": 95}, ValueError, "ci is 95; pass a share between 0 and 1"),

@@ -61,8 +61,10 @@ def test_training_perturbations_are_the_sources() -> None:
 
 def test_refused() -> None:
     pred, real = tables()
-    with pytest.raises(ValueError, match="direction must be 'pred_to_real'"):
+    with pytest.raises(ValueError, match="does not follow direction='real_to_pred'"):
         vcm.retrieval_baselines(pred, real, **HOW, direction="real_to_pred")
+    with pytest.raises(ValueError, match="does not follow sample=100; conventions without it: cell-eval, "):
+        vcm.retrieval_baselines(pred, real, **HOW, convention="txpert-fast")
     with pytest.raises(TypeError, match="takes no argument 'metrc'"):
         vcm.retrieval_baselines(pred, real, **HOW, metrc="l1")
 
@@ -89,3 +91,10 @@ def test_target_rank() -> None:
     for bad, words in (([[0]], "targets lists 1 samples for 2 rows"), ([[0], [9]], "targets of sample 1 are")):
         with pytest.raises(ValueError, match=words):
             vcm.arrays.target_rank(np.zeros((2, 3)), bad)
+
+
+def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    pred, real = tables()
+    want = vcm.retrieval_baselines(pred, real, **HOW)
+    monkeypatch.setattr("vcmetrics.retrieval.baselines._ROWS", 7)
+    assert vcm.retrieval_baselines(pred, real, **HOW).equals(want)

@@ -98,6 +98,21 @@ def test_inputs_of_every_kind(tmp_path: Path) -> None:
         np.testing.assert_allclose(got["distance"], want["distance"], rtol=1e-12)
 
 
+def test_a_frame_keeps_its_own_names_beside_an_array() -> None:
+    pred, real = bulk(PRED), bulk(REAL).iloc[:, ::-1]
+    labels = np.array(pred.index)
+    whole = vcm.discrimination(pred, real, exclude_targets="row")
+    mixed = vcm.discrimination(
+        pred.to_numpy()[::-1].copy(), real, labels=labels[::-1], genes=np.array(pred.columns), exclude_targets="row"
+    )
+    pd.testing.assert_frame_equal(mixed, whole)
+    arrays = vcm.discrimination(
+        pred.to_numpy(), real[pred.columns].to_numpy(), labels=labels, real_labels=labels, genes=GENES,
+        exclude_targets="row",
+    )  # fmt: skip
+    assert arrays["rank"].equals(whole["rank"])
+
+
 def test_contexts_and_batches() -> None:
     got = vcm.discrimination(PRED, REAL, pert_col="gene", context_col="context")
     assert got.index.names == ["context", "perturbation"]
@@ -175,6 +190,8 @@ def test_training_perturbations_and_candidates() -> None:
         vcm.discrimination(fewer, REAL, pert_col="gene", control_source="own")
     with pytest.raises(DataError, match="train names perturbations that real does not have: 'G99'"):
         vcm.discrimination(PRED, REAL, pert_col="gene", train=["G99"])
+    with pytest.raises(DataError, match="train names perturbations that real does not have: 'G99'"):
+        vcm.discrimination(PRED, REAL, pert_col="gene", context_col="context", train=["G01", "G99"])
     with pytest.raises(DataError, match="candidates names perturbations that real does not have: 'G99'"):
         vcm.discrimination(PRED, REAL, pert_col="gene", candidates=["G99"])
 
@@ -228,6 +245,11 @@ def test_zero_profiles_tie() -> None:
     assert table["score"].tolist() == [0.5] * 4
     facts = table.attrs["aggregate"]
     assert (facts["n_zero_pred"], facts["n_zero_real"]) == (4, 1)
+    how = how | {"labels": list("abc"), "genes": list("abcd"), "metric": "l1"}
+    for scope, zeros in (("none", (0, 0)), ("row", (2, 2)), ("pair", (2, 2)), ("panel", (3, 3))):
+        rows = np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0]])
+        facts = vcm.discrimination(rows, rows, **(how | {"exclude_targets": scope})).attrs["aggregate"]
+        assert (facts["n_zero_pred"], facts["n_zero_real"]) == zeros
 
 
 def test_profiles_of_other_types() -> None:
@@ -248,7 +270,9 @@ def test_profiles_of_other_types() -> None:
     [
         ({"pert_col": "gone"}, DataError, "'gone' is not a column of obs"),
         ({"pert_col": None}, TypeError, "pass pert_col="),
-        ({"control": "ctrl"}, DataError, "no control to take effects against with reference='control'"),
+        ({"control": "ctrl"}, DataError, "no cell is labelled 'ctrl' .*pass control= with the label"),
+        ({"control": "ctrl", "reference": "none"}, DataError, "no cell is labelled 'ctrl' .*or control=None"),
+        ({"control": None}, DataError, "no control to take effects against with reference='control'"),
         ({"metric": "edistance"}, ValueError, "metric 'edistance' is not a distance of profiles"),
         (
             {"exclude_targets": "all"},
@@ -262,10 +286,20 @@ def test_profiles_of_other_types() -> None:
         ({"reference": "mean"}, ValueError, "reference 'mean' is not known"),
         ({"reference": "batch_control"}, ValueError, "reference='batch_control' matches controls by batch"),
         ({"control_source": "pred"}, ValueError, "control_source 'pred' is not known"),
+        (
+            {"convention": "cell-eval", "space": "log_of_sums", "reference": "perturbed_mean"},
+            ValueError,
+            "reference='perturbed_mean' is no control: pass control_source='real'",
+        ),
         ({"candidates": "all"}, ValueError, "candidates 'all' is not known"),
         ({"unmatched": "skip"}, ValueError, "unmatched 'skip' is not known"),
         ({"space": "log"}, ValueError, "space 'log' is not known"),
         ({"top_k": [0]}, ValueError, "top_k is"),
+        ({"top_k": 5}, ValueError, r"top_k is 5; pass positive whole numbers, such as \(1, 5\)"),
+        ({"top_k": ["a"]}, ValueError, "top_k is"),
+        ({"top_k": [float("inf")]}, ValueError, "top_k is"),
+        ({"train": "G00"}, TypeError, "train is the text 'G00'; pass a list"),
+        ({"target_map": ["G00"]}, TypeError, "target_map is a list; pass a mapping"),
         ({"metric": "spearman", "exclude_targets": "pair"}, ValueError, "exclude_targets='pair' cannot be had"),
         ({"device": "cuda"}, DeviceError, "discrimination has no CUDA kernels yet"),
         ({"n_threads": 0}, ValueError, "n_threads is 0"),

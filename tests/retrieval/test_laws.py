@@ -204,6 +204,20 @@ def test_a_reference_without_the_own_truth_writes_it_into_the_query() -> None:
     assert leaked > 0.95
 
 
+@pytest.mark.parametrize("metric", [*METRICS, "pearson"])
+@pytest.mark.parametrize("seed", range(3))
+def test_candidates_that_differ_at_targets_alone_tie_exactly_in_duels(metric: str, seed: int) -> None:
+    real, labels, genes = screen(n=12, genes=60, seed=seed)
+    alike = np.repeat(np.random.default_rng(seed).normal(size=(1, 60)), 12, axis=0)
+    alike[np.arange(12), np.arange(12)] = -3.0
+    how = {"labels": labels, "genes": genes, "control": None, "reference": "none", "metric": metric}
+    for ties, rank in (("mid", 5.5), ("optimistic", 0.0), ("pessimistic", 11.0)):
+        looked_for = vcm.discrimination(alike, real, exclude_targets="pair", direction="real_to_pred", ties=ties, **how)
+        assert (looked_for["rank"] == rank).all()
+        candidates = vcm.discrimination(real, alike, exclude_targets="pair", ties=ties, **how)
+        assert (candidates["rank"] == rank).all()
+
+
 def test_two_guides_of_one_gene_and_combinations() -> None:
     real, _, genes = screen(n=6, genes=30)
     labels = ["G000_g1", "G000_g2", "G001+G002", "G003", "G002+ctrl", "G005"]

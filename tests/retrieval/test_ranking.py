@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import vcmetrics as vcm
 from vcmetrics.reference import retrieval as reference
 from vcmetrics.retrieval.pairs import METRICS
 from vcmetrics.retrieval.panel import Panel
@@ -137,3 +138,19 @@ def test_margin_and_nearest() -> None:
     assert found.nearest[0] == -1
     assert np.isnan(found.margin[0])
     assert found.rank[0] == 0
+
+
+def test_the_nearest_of_euclidean_duels_is_that_of_the_smallest_margin() -> None:
+    rng = np.random.default_rng(3)
+    pred, real = rng.normal(size=(15, 15)), rng.normal(size=(15, 15))
+    names = [f"G{k:02d}" for k in range(15)]
+    table = vcm.discrimination(
+        pred, real, labels=names, genes=names, control=None, reference="none", metric="l2", exclude_targets="pair"
+    )
+    for i in range(15):
+        leads = np.full(15, np.inf)
+        for j in set(range(15)) - {i}:
+            kept = [g for g in range(15) if g not in (i, j)]
+            leads[j] = np.linalg.norm((pred[i] - real[j])[kept]) - np.linalg.norm((pred[i] - real[i])[kept])
+        assert table["nearest"].iloc[i] == names[leads.argmin()]
+        np.testing.assert_allclose(table["margin"].iloc[i], leads.min(), rtol=1e-12)

@@ -13,6 +13,7 @@ GENES = [f"G{k:02d}" for k in range(80)]
 REAL = RNG.normal(size=(25, 80)) * RNG.uniform(0.3, 3, (25, 1))
 PRED = 0.2 * REAL[:20] + 0.5 * RNG.normal(size=(20, 80))
 PRED[:, 70:] = 0  # genes that the prediction leaves alone
+PRED[5] = 0  # and a perturbation of which it says nothing
 HOW = {"labels": LABELS[:20], "real_labels": LABELS, "genes": GENES, "reference": "none", "control": None}
 
 
@@ -74,6 +75,9 @@ def test_refused() -> None:
         ({"exclude_targets": "pair"}, "exclude_targets='pair' cannot be swept; pass 'panel' or 'none'"),
         ({"metric": "kendall"}, "metric 'kendall' cannot be swept"),
         ({"denominator": "x"}, "denominator 'x' is not one of"),
+        ({"convention": "perturbench"}, "does not follow direction='real_to_pred'; conventions without it: cell-eval"),
+        ({"convention": "txpert-fast"}, "does not follow sample=100"),
+        ({"convention": "perturbench-transposed"}, "does not follow output='rank'"),
     ):
         with pytest.raises(ValueError, match=words):
             vcm.discrimination_sweep(PRED, REAL, **(HOW | change))

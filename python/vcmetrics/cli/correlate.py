@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from vcmetrics.cli.options import layer_option, machine_options
+from vcmetrics.cli.options import layer_option, machine_options, profile_options, target_sum_option
 
 
 @click.command(
@@ -19,10 +19,7 @@ from vcmetrics.cli.options import layer_option, machine_options
 )
 @click.argument("pred", type=click.Path(path_type=Path))
 @click.argument("real", type=click.Path(path_type=Path))
-@click.option("--pert-col", metavar="COLUMN", required=True, help="Column of obs with the perturbation of each cell.")
-@click.option(
-    "--control", metavar="LABEL", default="non-targeting", show_default=True, help="Label of the control cells."
-)
+@profile_options
 @click.option(
     "--method",
     type=click.Choice(["pearson", "spearman"]),
@@ -45,7 +42,7 @@ from vcmetrics.cli.options import layer_option, machine_options
     type=click.Choice(["log_of_sums", "mean_of_logs", "mean", "sum"]),
     help="Of the profiles [default: log_of_sums, of raw counts]; over cells: mean (as stored) or mean_of_logs.",
 )
-@click.option("--target-sum", type=float, default=5e4, show_default=True, help="Library size of the log spaces.")
+@target_sum_option
 @click.option("--min-expression", type=float, help="Summarise only genes whose mean observed profile is at least this.")
 @click.option("--min-variance", type=float, help="Summarise only genes whose observed variance is at least this.")
 @click.option(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vcmetrics._errors import VcmetricsWarning
-from vcmetrics.cli.options import layer_option, machine_options, read_target_map
+from vcmetrics.cli.options import layer_option, machine_options, profile_options, read_target_map, target_sum_option
 from vcmetrics.cli.progress import Bar
 from vcmetrics.retrieval.conventions import CONVENTIONS, DENOMINATORS
 from vcmetrics.retrieval.ranking import DIRECTIONS, SCOPES
@@ -30,10 +30,7 @@ if TYPE_CHECKING:
 )
 @click.argument("pred", type=click.Path(path_type=Path))
 @click.argument("real", type=click.Path(path_type=Path))
-@click.option("--pert-col", metavar="COLUMN", required=True, help="Column of obs with the perturbation of each cell.")
-@click.option(
-    "--control", metavar="LABEL", default="non-targeting", show_default=True, help="Label of the control cells."
-)
+@profile_options
 @click.option("--context-col", metavar="COLUMN", help="Score each context of this column by itself.")
 @click.option("--batch-col", metavar="COLUMN", help="Batches, for --reference batch_control.")
 @layer_option
@@ -41,6 +38,7 @@ if TYPE_CHECKING:
 @click.option(
     "--space", type=click.Choice(list(SPACES)), help="How cells become profiles [default: log_of_sums, of counts]."
 )
+@target_sum_option
 @click.option("--metric", metavar="NAME", help="cosine, l1, l2, sqeuclidean, pearson, spearman, … [default: cosine].")
 @click.option(
     "--scope",
@@ -96,7 +94,11 @@ def command(
     if output is not None and output.suffix == ".parquet":
         require_parquet()
     chosen = {name: value for name, value in options.items() if value is not None}
-    chosen |= {"target_map": read_target_map(target_map), "unmatched": "drop" if drop_unmatched else "error"}
+    chosen |= {
+        "control": options["control"],
+        "target_map": read_target_map(target_map),
+        "unmatched": "drop" if drop_unmatched else "error",
+    }
     if sweep:
         given = [name for name in ("direction", "norm_match") if name in chosen]
         if given:

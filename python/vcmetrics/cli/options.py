@@ -99,6 +99,26 @@ label_options = stack(
     click.option("--pert-col", metavar="COLUMN", help="Column of obs with the perturbation of each cell."),
     click.option("--control", metavar="LABEL", help="Label of the control cells [default: the preset's]."),
 )
+profile_options = stack(
+    click.option(
+        "--pert-col", metavar="COLUMN", required=True, help="Column of obs with the perturbation of each cell."
+    ),
+    click.option(
+        "--control",
+        metavar="LABEL",
+        default="non-targeting",
+        show_default=True,
+        callback=lambda _context, _option, label: label or None,
+        help="Label of the control cells; '' where there are none.",
+    ),
+)
+target_sum_option = click.option(
+    "--target-sum",
+    type=click.FloatRange(min=0, min_open=True),
+    default=5e4,
+    show_default=True,
+    help="Library size of the log spaces.",
+)
 layer_option = click.option("--layer", metavar="NAME", help="Read this layer instead of X.")
 machine_options = stack(
     click.option(

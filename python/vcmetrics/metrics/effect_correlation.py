@@ -15,10 +15,11 @@ from vcmetrics.backend.device import resolve_device
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.metrics.co_moments import FLAT, CoMoments, Floats
 from vcmetrics.metrics.column_correlation import rank_correlation
-from vcmetrics.metrics.gene_sets import GeneSets, targets_of
+from vcmetrics.metrics.gene_sets import GeneSets
+from vcmetrics.retrieval.targets import target_sets
 from vcmetrics.sources.genes import some
 from vcmetrics.summary.effect_reference import REFERENCES, effect_reference
-from vcmetrics.summary.profile_rows import ProfileRows, matched, read_profiles
+from vcmetrics.summary.profile_rows import ProfileRows, check_reference, matched, read_profiles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,8 +56,8 @@ def effect_correlation(
     """Correlation, over genes, of each perturbation's predicted and observed effect.
 
     Both effects are taken against one reference made of observed data. What it is decides the number: against the
-    control, a prediction of the effect shared by all perturbations already correlates; against a perturbed mean it
-    has nothing left to correlate.
+    control, a prediction of the effect shared by all perturbations already correlates; against a perturbed mean that
+    knows as little of the perturbation it has nothing left to correlate (see Notes).
 
     Parameters
     ----------
@@ -111,7 +112,12 @@ def effect_correlation(
     -----
     Undefined: an effect that is zero (cosine) or constant over the genes (correlations) up to rounding, i.e. not above
     1e-13 of the largest value of its profile; fewer than two genes (one for cosine); no other perturbation to
-    average. Cost O(perturbations · genes).
+    average.
+
+    A prediction must not know more than its reference: the mean of all n perturbations, taken against the mean of the
+    others, leaves 1/n of the perturbation's own effect and correlates perfectly. Give a baseline what the reference
+    has (leave the perturbation out of both), or pass ``leave_one_out=False``, or ``train`` and read the others' rows.
+    Cost O(perturbations · genes).
 
     References
     ----------
@@ -146,7 +152,7 @@ def effect_correlation(
         "var_names": var_names,
         "n_threads": threads,
     }
-    observed = read_profiles(real, name="real", within=context_col, batch_col=batch_col, **how)
+    observed = read_profiles(real, name="real", within=context_col, batch_col=batch_col, observed=True, **how)
     predicted = matched(read_profiles(pred, name="pred", within=context_col, **how), observed)
     samples = None
     if sample_col is not None:
@@ -154,6 +160,9 @@ def effect_correlation(
             msg = "context_col and sample_col exclude each other; pass the data of one context at a time"
             raise ValueError(msg)
         samples = read_profiles(real, name="real", within=sample_col, **how)
+    if isinstance(train, str):
+        msg = f"train is the text {train!r}; pass a list of perturbations, such as [{train!r}]"
+        raise TypeError(msg)
     chosen = None if train is None else {str(x) for x in train}
     if chosen is not None and not chosen <= set(observed.labels):
         msg = f"train names perturbations that are not in the data: {some(sorted(chosen - set(observed.labels)))}"
@@ -197,7 +206,7 @@ def part(side: ProfileRows, stratum: str | None) -> ProfileRows:
         labels=tuple(side.labels[r] for r in rows),
         strata=None,
         table=side.table[rows],
-        n_cells=side.n_cells[rows],
+        n_cells=None if side.n_cells is None else side.n_cells[rows],
         control=(side.strata_control or {}).get(stratum),
         batch_cells=None if side.batch_cells is None else side.batch_cells[rows],
     )
@@ -208,9 +217,7 @@ def reference_of(
 ) -> Floats:
     """The reference of every row of ``real``, (n_rows, n_genes)."""
     rows = real if samples is None or kind in ("none", "control", "batch_control") else samples
-    if kind in ("control", "condition_mean") and real.control is None:
-        msg = f"{real.name}: no profile of the control for reference={kind!r}; pass control= or another reference"
-        raise DataError(msg)
+    check_reference(real, kind)
     if kind == "batch_control" and real.batch_control is None:
         msg = "reference='batch_control' needs batch_col= and cells of the control in each batch"
         raise ValueError(msg)
@@ -245,9 +252,9 @@ def scored(
     """The table of one context."""
     import pandas as pd
 
-    against = base if real.control is None else real.control
-    sets: GeneSets = sets_of(real.table - against)
-    targets = targets_of(real.labels, real.genes, target_map)
+    sets: GeneSets = sets_of(None if real.control is None else real.table - real.control)
+    table = target_sets(real.labels, real.genes, target_map, required=False).table
+    targets = [tuple(row[row >= 0].tolist()) for row in table]
     columns: dict[str, list[Any]] = {method: [], f"{method}_without_target": [], "n_genes": []}
     columns |= {"n_genes_without_target": [], "target": [], "undefined": []}
     for start in range(0, len(real.labels), ROWS):

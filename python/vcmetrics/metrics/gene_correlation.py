@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vcmetrics._errors import DataError
 from vcmetrics.backend.device import resolve_device
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.metrics.co_moments import FLAT, CoMoments, Floats, quotient
 from vcmetrics.metrics.column_correlation import rank_correlation
 from vcmetrics.metrics.gene_bootstrap import bootstrap_summary, summarize_genes
 from vcmetrics.metrics.resample import check_level
-from vcmetrics.metrics.study_parts import StudyParts, study_parts
+from vcmetrics.metrics.study_parts import MIN_ROWS, StudyParts, study_parts
 from vcmetrics.summary.effect_reference import REFERENCES, effect_reference
-from vcmetrics.summary.profile_rows import ProfileRows, matched, read_profiles
+from vcmetrics.summary.profile_rows import ProfileRows, check_reference, matched, read_profiles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,6 +146,9 @@ def gene_correlation(
     if method == "spearman" and weights is not None:
         msg = "weights have no meaning for ranks; leave them out, or take method='pearson'"
         raise ValueError(msg)
+    if n_min < MIN_ROWS:
+        msg = f"n_min is {n_min}; studies are weighted by their rows less 3, so it is at least {MIN_ROWS}"
+        raise ValueError(msg)
     level = None if ci is None else check_level(ci)
     if over == "cells":
         from vcmetrics.metrics.matched_cells import CellRows, cell_table
@@ -175,7 +177,7 @@ def gene_correlation(
         "var_names": var_names,
         "n_threads": resolve_threads(n_threads),
     }
-    observed = read_profiles(real, name="real", **how)
+    observed = read_profiles(real, name="real", observed=True, **how)
     predicted = matched(read_profiles(pred, name="pred", **how), observed)
     reference = reference or ("none" if observed.control is None else "control")
     base = reference_of(observed, reference)
@@ -220,9 +222,7 @@ def reference_of(real: ProfileRows, reference: str) -> Floats:
         missing = np.full(real.genes.size, np.nan)
         batch_control = np.array([known.get(s, missing) for s in names])
         batch_cells = np.array([[int(s == name) for name in names] for s in real.strata])
-    if reference in ("control", "condition_mean") and real.control is None:
-        msg = f"{real.name}: no control profile for reference={reference!r}; pass control= or another reference"
-        raise DataError(msg)
+    check_reference(real, reference)
     if reference == "batch_control" and batch_control is None:
         msg = "reference='batch_control' needs batch_col= (or within=) and cells of the control in each batch"
         raise ValueError(msg)
@@ -266,7 +266,10 @@ def row_weights(weights: Any, real: ProfileRows) -> Floats | None:
         if weights != "cells":
             msg = f"weights={weights!r} is not known; pass 'cells', or a mapping perturbation → weight"
             raise ValueError(msg)
-        return np.asarray(real.n_cells, np.float64)
+        if real.n_cells is None:
+            msg = "weights='cells': a table of profiles has no cells; pass a mapping perturbation → weight"
+            raise ValueError(msg)
+        return real.n_cells.astype(np.float64)
     try:
         return np.array([float(weights[label]) for label in real.labels])
     except (KeyError, TypeError, IndexError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,32 +29,6 @@ def parse_set(genes: Any) -> tuple[str, int | None]:
         msg = f"genes={genes!r} is not known; pass {', '.join(NAMED)} (K a number), or a list of names"
         raise ValueError(msg)
     return name, k
-
-
-def targets_of(
-    labels: Sequence[str],
-    genes: NDArray[np.str_],
-    target_map: Mapping[str, Any] | None,
-    separator: str = "+",
-) -> list[tuple[int, ...]]:
-    """Places of each label's target genes; empty where none is measured.
-
-    A label that is no gene stands for those it joins by ``separator``. ``target_map`` gives a gene, several or None.
-    """
-    at = {str(g): k for k, g in enumerate(genes.tolist())}
-    out = []
-    for label in labels:
-        wanted: Any = label
-        if target_map is not None:
-            wanted = target_map.get(label, None if "*" in target_map else label)
-        if wanted is None:
-            named: list[str] = []
-        elif isinstance(wanted, str):
-            named = [wanted] if wanted in at else wanted.split(separator)
-        else:
-            named = [str(g) for g in wanted]
-        out.append(tuple(sorted({at[g] for g in named if g in at})))
-    return out
 
 
 def top(values: Floats, k: int, allowed: Bools) -> Bools:
@@ -97,7 +71,7 @@ class GeneSets:
         names: NDArray[np.str_],
         *,
         control: Floats | None,
-        effect: Floats,
+        effect: Floats | None,
         de: Any,
         labels: Sequence[str],
         alpha: float,
@@ -117,6 +91,9 @@ class GeneSets:
             self._fixed = np.isin(names, wanted)
         if self.kind == "top_expressed" and control is None:
             msg = "genes='top_expressed' ranks by the control profile, and there is none; pass control="
+            raise DataError(msg)
+        if self.kind == "top_effect" and effect is None:
+            msg = "genes='top_effect' ranks by the effect against the control, and there is none; pass control="
             raise DataError(msg)
         if self.kind == "de":
             self._read(de, names)
@@ -150,6 +127,7 @@ class GeneSets:
             assert self.k is not None
             return top(self._control, self.k, allowed)
         if self.kind == "top_effect":
+            assert self._effect is not None
             assert self.k is not None
             return top(np.abs(self._effect[row]), self.k, allowed)
         if self.kind == "de":

@@ -13,7 +13,7 @@ from vcmetrics.metrics.co_moments import CoMoments
 from vcmetrics.sources import open_cells
 from vcmetrics.sources.genes import align_genes, some
 from vcmetrics.sources.rows import Rows
-from vcmetrics.summary.profile_rows import column_text
+from vcmetrics.summary.profile_rows import cell_labels
 
 Array = NDArray[Any]
 
@@ -74,16 +74,26 @@ def cell_co_moments(pred: Any, real: Any, rows: CellRows, n_threads: int) -> tup
     ):
         order = align_genes(mine.genes, theirs.genes, pred_name=mine.name, real_name=theirs.name)
         place = matched_names(mine.obs_names(), theirs.obs_names(), (mine.name, theirs.name))
-        used = np.ones(theirs.n_obs, bool)
-        if rows.pert_col is not None and rows.control is not None:
-            used = np.array([x != rows.control for x in column_text(theirs, rows.pert_col)], bool)
-        studies = [""] * theirs.n_obs if rows.within is None else column_text(theirs, rows.within)
+        by_control = rows.pert_col if rows.control is not None else None
+        (labels, studies), used = cell_labels(theirs, by_control, rows.within)
+        if by_control is not None:
+            control = np.array([x == rows.control for x in labels], bool)
+            used &= ~control
+            if not control.any():
+                msg = (
+                    f"{theirs.name}: no cell is labelled {rows.control!r} (labels: {some(sorted(set(labels)))}); pass "
+                    "control= with the label of the control, or control=None where there is none"
+                )
+                raise DataError(msg)
         weights = cell_weights(rows.weights, theirs.obs_names())
         sides = []
         for cells in (mine, theirs):
             facts = cells.scan(n_threads)
-            if facts["n_nonfinite"] or (logged and facts["n_negative"]):
+            broken = logged and cells is theirs and facts["n_fractional"]
+            if facts["n_nonfinite"] or broken or (logged and facts["n_negative"]):
                 what = "NaN or infinite" if facts["n_nonfinite"] else "negative, so they are no counts"
+                if broken:
+                    what = "no whole numbers, so they are no counts"
                 msg = f"{cells.name}: some values are {what}; replace or remove them"
                 raise DataError(msg)
             sides.append((cells.rows(), np.asarray(facts["totals"])))

@@ -11,6 +11,7 @@ from vcmetrics.metrics.co_moments import FLAT, CoMoments, Floats, correlation, q
 from vcmetrics.metrics.column_correlation import rank_correlation
 
 Codes = NDArray[np.int64]
+MIN_ROWS = 4  # fewer have no weight n - 3
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def study_parts(
     y: Floats,
     codes: Codes,
     *,
-    n_min: int = 4,
+    n_min: int = MIN_ROWS,
     weights: Floats | None = None,
     ranked: tuple[Floats, Floats] | None = None,
     n_threads: int | None = None,
@@ -136,7 +137,7 @@ def fisher_mean(inner: list[tuple[Floats, NDArray[np.int64]]], n_min: int) -> tu
     top, weight = np.zeros(n_columns), np.zeros(n_columns)
     entered = np.zeros(n_columns, np.int64)
     for r, n in inner:
-        taken = ~np.isnan(r) & (n >= max(n_min, 4))
+        taken = ~np.isnan(r) & (n >= n_min)
         with np.errstate(divide="ignore", invalid="ignore"):
             top[taken] += (n[taken] - 3) * np.arctanh(r[taken])
         weight[taken] += n[taken] - 3

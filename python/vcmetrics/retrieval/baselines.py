@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Table = NDArray[np.float64]
+_ROWS = 512  # predictions whose distances to all are held at a time
 BASELINES = {
     "prediction": "the prediction itself",
     "nearest training perturbation": "the observed effect of another perturbation that lies nearest to the prediction",
@@ -69,7 +70,8 @@ def retrieval_baselines(
     Raises
     ------
     DataError, ValueError, TypeError
-        As :func:`vcmetrics.discrimination`; ``direction="real_to_pred"`` is a ValueError.
+        As :func:`vcmetrics.discrimination`; ``direction="real_to_pred"`` and conventions that
+        sample candidates are a ValueError.
 
     Notes
     -----
@@ -103,7 +105,7 @@ def _arguments(
     """The arguments of discrimination, settled as it settles them."""
     import inspect
 
-    from vcmetrics.retrieval.conventions import DEFAULTS, settle
+    from vcmetrics.retrieval.conventions import DEFAULTS, refuse, settle
     from vcmetrics.retrieval.pairs import metric_name
     from vcmetrics.retrieval.ranks import tie_rule
 
@@ -117,9 +119,7 @@ def _arguments(
         return how.get(name, takes[name].default)
 
     settings = settle(get("convention"), {name: how.get(name) for name in DEFAULTS if name in takes})
-    if settings["direction"] != "pred_to_real":
-        msg = "retrieval_baselines ranks observed candidates: direction must be 'pred_to_real'"
-        raise ValueError(msg)
+    refuse(settings, ("direction", "sample"), "retrieval_baselines")
     if settings["denominator"] not in DENOMINATORS:
         msg = f"denominator {settings['denominator']!r} is not one of {', '.join(DENOMINATORS)}"
         raise ValueError(msg)
@@ -195,9 +195,8 @@ def _nearest(panel: Panel, own: Task, sources: NDArray[Any], trained: bool) -> N
         y = np.ascontiguousarray(y)
     pairs = PairDistances(x, y, own.metric, own.n_threads, own.without)
     out = np.empty((len(x), sources.shape[1]))
-    step = 512
-    for first in range(0, len(x), step):
-        last = min(first + step, len(x))
+    for first in range(0, len(x), _ROWS):
+        last = min(first + _ROWS, len(x))
         table = pairs.block(first, last, rooted=False)
         if not trained:
             table[np.arange(last - first), own.own[first:last]] = np.inf
@@ -207,4 +206,8 @@ def _nearest(panel: Panel, own: Task, sources: NDArray[Any], trained: bool) -> N
 
 def _by_magnitude(task: Task, settings: dict[str, Any]) -> Table:
     of_x, of_y = (norms(rows, task.metric, n_threads=task.n_threads, gone=task.without) for rows in (task.x, task.y))
-    return ranks_of(np.abs(of_x[:, None] - of_y[None, :]), task.own, settings["ties"])
+    out = np.empty(len(of_x))
+    for first in range(0, len(of_x), _ROWS):
+        rows = slice(first, first + _ROWS)
+        out[rows] = ranks_of(np.abs(of_x[rows, None] - of_y[None, :]), task.own[rows], settings["ties"])
+    return out

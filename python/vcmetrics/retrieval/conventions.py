@@ -189,3 +189,22 @@ def settle(convention: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError(msg)
         rules = CONVENTIONS[convention].settings
     return {**DEFAULTS, **rules, **{name: value for name, value in given.items() if value is not None}}
+
+
+def refuse(settings: Mapping[str, Any], names: tuple[str, ...], what: str) -> None:
+    """Refuse settings other than the defaults that ``what`` does not follow.
+
+    Raises
+    ------
+    ValueError
+        If a convention or an argument asks for one of them.
+    """
+    for name in names:
+        if settings[name] != DEFAULTS[name]:
+            able = [
+                key
+                for key, rule in CONVENTIONS.items()
+                if all(rule.settings.get(n, DEFAULTS[n]) == DEFAULTS[n] for n in names)
+            ]
+            msg = f"{what} does not follow {name}={settings[name]!r}; conventions without it: {', '.join(able)}"
+            raise ValueError(msg)

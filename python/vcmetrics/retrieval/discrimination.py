@@ -109,7 +109,8 @@ def discrimination(
     leave_one_out
         Leave each perturbation out of its own reference mean. Off here: see Notes.
     control_source
-        ``"real"`` (default): the observed control on both sides; ``"own"``: each side's own.
+        ``"real"`` (default): the observed control on both sides; ``"own"``: each side's own, with
+        ``reference="control"`` alone.
     candidates
         ``"real"`` (default): all observed perturbations; ``"scored"``: those with a prediction; ``"untrained"``: those
         not in ``train``; or labels.
@@ -129,7 +130,7 @@ def discrimination(
     separator
         What joins the genes of a combination.
     labels, real_labels, genes
-        For arrays: a label a row (``real_labels`` where they differ), a gene a column.
+        For arrays: a label a row (``real_labels`` where they differ), a gene a column. Data frames have their own.
     return_distances
         Return the table of distances, too.
     device, n_threads, progress
@@ -144,8 +145,9 @@ def discrimination(
         the own candidate, ``nearest`` wrong candidate and its ``margin`` (its distance less the own one, positive when
         the own is nearest; in a pair scope the tightest duel), ``n_candidates``, ``n_targets`` measured. ``attrs``
         holds ``aggregate`` (means over rows, with ``n_scored``, ``n_candidates``, ``n_unresolved_targets``,
-        ``n_zero_pred``, ``n_zero_real``, ``n_dropped``), ``by_context``, ``unresolved_targets``, ``dropped`` and
-        ``settings``. With ``return_distances`` a pair: this, and a data frame (dict of them by context) of distances.
+        ``n_dropped``, and of rows that are zero at all genes that the scope leaves ``n_zero_pred``, ``n_zero_real``),
+        ``by_context``, ``unresolved_targets``, ``dropped`` and ``settings``. With ``return_distances`` a pair: this,
+        and a data frame (dict of them by context) of distances.
 
     Raises
     ------
@@ -276,11 +278,11 @@ def whole_ks(top_k: Sequence[int]) -> tuple[int, ...]:
     ValueError
         For anything else.
     """
-    ks = tuple(sorted({int(k) for k in top_k}))
-    if any(int(k) != k or k < 1 for k in top_k):
-        msg = f"top_k is {list(top_k)}; pass positive whole numbers"
+    ks = np.asarray(top_k)
+    if ks.ndim != 1 or ks.dtype.kind not in "iuf" or not ((ks >= 1) & (ks == np.floor(ks)) & (ks < np.inf)).all():
+        msg = f"top_k is {top_k!r}; pass positive whole numbers, such as (1, 5)"
         raise ValueError(msg)
-    return ks
+    return tuple(np.unique(ks.astype(np.int64)).tolist())
 
 
 def score_panel(
@@ -349,19 +351,30 @@ def cohort(panel: Panel, settings: dict[str, Any], table: pd.DataFrame) -> dict[
             f"{where}{len(unresolved)} of {panel.n_candidates} perturbations have no measured target gene, so none "
             f"is excluded for them: {some(unresolved)}; pass target_map="
         )
-        warnings.warn(msg, VcmetricsWarning, stacklevel=4)
+        warnings.warn(msg, VcmetricsWarning, stacklevel=3)
     if panel.n_candidates == 1:
         msg = f"{where}there is one candidate only, which every query finds: scores are 1 by definition"
-        warnings.warn(msg, VcmetricsWarning, stacklevel=4)
+        warnings.warn(msg, VcmetricsWarning, stacklevel=3)
     return {
         **means_of(table),
         "n_scored": len(table),
         "n_candidates": int(panel.n_candidates if settings["direction"] == "pred_to_real" else len(table)),
         "n_unresolved_targets": len(unresolved),
-        "n_zero_pred": int((~panel.pred.any(1)).sum()),
-        "n_zero_real": int((~panel.real.any(1)).sum()),
+        "n_zero_pred": n_zero(panel.pred, panel.targets.table[panel.scored], panel, settings["exclude_targets"]),
+        "n_zero_real": n_zero(panel.real, panel.targets.table, panel, settings["exclude_targets"]),
         "n_dropped": len(panel.left_out),
     }
+
+
+def n_zero(rows: NDArray[Any], own: NDArray[np.int64], panel: Panel, scope: str) -> int:
+    """Rows that are zero at every gene that the scope leaves them."""
+    seen = rows != 0
+    if scope == "panel":
+        seen[:, panel.targets.union] = False
+    elif scope != "none":
+        for row, genes in zip(seen, own, strict=True):
+            row[genes[genes >= 0]] = False
+    return int((~seen.any(1)).sum())
 
 
 def means_of(table: pd.DataFrame) -> dict[str, float]:

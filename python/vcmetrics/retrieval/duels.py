@@ -2,7 +2,8 @@
 
 For query i (own candidate i) and candidate j, the distance of (x_i, y_j) meets that of (x_i, y_i), both without the
 targets of i and of j. One table of sums over all genes serves all duels: what the left-out genes contribute is
-subtracted, O(n²) for each target of a label, in float64.
+subtracted, O(n²) for each target of a label, in float64. Where both distances of a duel differ by no more than the
+rounding of that, both are summed anew over the genes that are left, so that equals are equal to the last bit.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ Term = Callable[[Array, Array], Array]
 METRICS = ("cityblock", "euclidean", "sqeuclidean", "cosine", "pearson")
 # a sum that keeps less than this of what it was subtracted from is summed again without the left-out genes
 _CANCELLED = 1e-6
+# sides of a duel that are nearer to each other than this are summed again, so that rounding breaks no tie
+_NEAR = 1e-9
 _TOGETHER = 1 << 22  # values of the pairs that are summed again at a time
 
 
@@ -85,6 +88,7 @@ class Duels:
             )
             raise ValueError(msg)
         self.metric = metric
+        self.given = x, y
         # rows without a direction once their own targets are gone: all zero, or for Pearson all equal
         self.blank = np.array([_blank(row, own_genes, metric) for row, own_genes in zip(x, targets_x, strict=True)])
         if metric == "pearson":
@@ -103,11 +107,53 @@ class Duels:
         """
         full = self.base.sums(first, last)
         own = self.own[first:last]
-        at_own = full[np.arange(last - first), own][:, None]
+        rows = np.arange(last - first)
+        at_own = full[rows, own][:, None]
         if self.metric in ("cityblock", "euclidean", "sqeuclidean"):
             term = _absolute if self.metric == "cityblock" else _squared
-            return self._difference(full, first, term, False), self._difference(at_own, first, term, True)
-        return self._angle(full, first, False), self._angle(at_own, first, True)
+            scale = np.maximum(full, at_own)
+            sides = self._difference(full, first, term, False), self._difference(at_own, first, term, True)
+        else:
+            scale = np.ones((1, 1))
+            sides = self._angle(full, first, False), self._angle(at_own, first, True)
+        gap = np.abs(sides[0] - sides[1])
+        near = (gap > 0) & (gap <= _NEAR * scale)
+        near[rows, own] = False
+        self._decide(sides, np.argwhere(near), first)
+        return sides
+
+    def _decide(self, sides: tuple[Table, Table], pairs: NDArray[np.int64], first: int) -> None:
+        """Both distances of some duels from the genes that are left."""
+        step = max(1, _TOGETHER // max(1, self.x.shape[1]))
+        for start in range(0, len(pairs), step):
+            rows, columns = pairs[start : start + step].T
+            kept = self._kept(rows + first, columns)
+            x = self._rest(self.given[0][rows + first], kept)
+            for out, candidates in zip(sides, (columns, self.own[rows + first]), strict=True):
+                y = self._rest(self.given[1][candidates], kept)
+                if self.metric == "cityblock":
+                    out[rows, columns] = np.einsum("ij->i", np.abs(x - y))
+                elif self.metric in ("cosine", "pearson"):
+                    xy, xx, yy = (np.einsum("ij,ij->i", a, b) for a, b in ((x, y), (x, x), (y, y)))
+                    out[rows, columns] = angles(xy[:, None], xx, yy[:, None])[:, 0]
+                else:
+                    out[rows, columns] = np.einsum("ij,ij->i", x - y, x - y)
+
+    def _kept(self, queries: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Genes that neither side of each pair targets."""
+        kept = np.ones((len(queries), self.x.shape[1]), np.bool_)
+        for targets in (*self.targets_x[queries].T, *self.targets_y[candidates].T):
+            there = np.flatnonzero(targets >= 0)
+            kept[there, targets[there]] = False
+        return kept
+
+    def _rest(self, rows: Array, kept: NDArray[np.bool_]) -> Table:
+        """Rows with zeros at what is left out; for Pearson less the mean of what is left."""
+        rest = np.where(kept, rows, 0.0)
+        if self.metric == "pearson":
+            rest -= rest.sum(1, keepdims=True) / np.maximum(kept.sum(1, keepdims=True), 1)
+            rest[~kept] = 0.0
+        return rest
 
     def _difference(self, full: Table, first: int, term: Term, itself: bool) -> Table:
         out, again = self._left(full, first, first + len(full), term, itself)
@@ -180,10 +226,7 @@ class Duels:
             rows, columns = pairs[start : start + step].T
             x = self.x[first + rows].astype(np.float64)
             y = self.y[self.own[first + rows] if itself else columns].astype(np.float64)
-            values = term(x, y)
-            for targets in (*self.targets_x[first + rows].T, *self.targets_y[columns].T):
-                there = np.flatnonzero(targets >= 0)
-                values[there, targets[there]] = 0.0
+            values = np.where(self._kept(first + rows, columns), term(x, y), 0.0)
             out[rows, columns] = np.einsum("ij->i", values)
 
 

@@ -75,7 +75,8 @@ def read_sides(pred: Any, real: Any, inputs: Inputs) -> tuple[Sides, Sides]:
     observed: Sides
     predicted: Sides
     if not is_cells(real):
-        observed = {None: _from_array(real, "real", inputs.real_labels or inputs.labels, inputs)}
+        labels = inputs.labels if inputs.real_labels is None else inputs.real_labels
+        observed = {None: _from_array(real, "real", labels, inputs)}
     if not is_cells(pred):
         predicted = {None: _from_array(pred, "pred", inputs.labels, inputs)}
     if is_cells(real):
@@ -123,15 +124,13 @@ def _from_cells(cells: Cells, inputs: Inputs, *, predicted: bool) -> Sides:
 
 
 def _from_array(data: Any, name: str, labels: Sequence[Any] | None, inputs: Inputs) -> SideProfiles:
-    """A table of profiles; a data frame brings its own labels and genes."""
+    """A table of profiles; a data frame brings its own labels and genes, whatever is given for an array beside it."""
     if inputs.context_col is not None or inputs.batch_col is not None or inputs.obsm is not None:
         msg = f"context_col=, batch_col= and obsm= belong to cells, and {name} is a table of profiles"
         raise TypeError(msg)
     genes = inputs.genes
     if hasattr(data, "iloc") and hasattr(data, "columns"):
-        labels = list(data.index) if labels is None else labels
-        genes = list(data.columns) if genes is None else genes
-        data = data.to_numpy()
+        labels, genes, data = list(data.index), list(data.columns), data.to_numpy()
     rows = host_table(data, name, what="discrimination")
     if labels is None:
         msg = f"{name} is a table of profiles: pass labels= with one label a row (real_labels= where they differ)"
@@ -148,6 +147,20 @@ def read_panels(pred: Any, real: Any, inputs: Inputs, matching: Matching) -> lis
         msg = f"control_source {matching.control_source!r} is not known; pass 'real' or 'own'"
         raise ValueError(msg)
     predicted, observed = read_sides(pred, real, inputs)
+    sides = list(observed.values())
+    if inputs.control is not None and all(side.n_cells is not None and side.control is None for side in sides):
+        msg = (
+            f"{sides[0].name}: no cell is labelled {inputs.control!r} (labels: {some(sides[0].labels)}); pass control= "
+            "with the label of the control cells, or control=None where there are none"
+        )
+        raise DataError(msg)
+    if isinstance(matching.train, str):
+        msg = f"train is the text {matching.train!r}; pass a list of perturbations, such as [{matching.train!r}]"
+        raise TypeError(msg)
+    strange = sorted(set(map(str, matching.train or ())) - {label for side in sides for label in side.labels})
+    if strange:
+        msg = f"train names perturbations that {sides[0].name} does not have: {some(strange)}"
+        raise DataError(msg)
     lone = sorted(set(predicted) - set(observed), key=str)
     if lone and matching.unmatched == "error":
         msg = f"pred has contexts that real does not have: {some(lone)}; remove them, or pass unmatched='drop'"

@@ -81,10 +81,6 @@ def build_panel(
         )
         raise DataError(msg)
     trained = set(map(str, train)) if train is not None else set()
-    strange = sorted(trained - set(at))
-    if strange and context is None:
-        msg = f"train names perturbations that {real.name} does not have: {some(strange)}"
-        raise DataError(msg)
     queries = [label for label in pred.labels if label in at and label not in trained]
     names = _candidates(candidates, queries, real, trained, where)
     queries = [label for label in queries if label in set(names)]
@@ -106,6 +102,12 @@ def build_panel(
     else:
         own = subtracted
         if control_source == "own":
+            if reference != "control":
+                msg = (
+                    f"control_source='own' takes the prediction's control off it, and reference={reference!r} is no "
+                    "control: pass control_source='real', or reference='control'"
+                )
+                raise ValueError(msg)
             if pred.control is None:
                 msg = (
                     f"{pred.name}{where}: no cell is labelled {control!r}, and control_source='own' reads its controls"

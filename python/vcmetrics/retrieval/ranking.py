@@ -187,10 +187,9 @@ def rank_all(
         found = standing(block, task.own[first:last], ties, mine, counted)
         own = task.finish(found.own)
         if mine is not None and task.finish is not same:
-            rows, known = np.arange(last - first), found.nearest >= 0
-            wrong = np.where(known, block[rows, found.nearest], np.nan)
-            facing = np.where(known, mine[rows, found.nearest], np.nan)
-            margin = task.finish(wrong) - task.finish(facing)
+            # ranks are those of the squares; which duel is the tightest is asked of the distances
+            told = standing(task.finish(block), task.own[first:last], ties, task.finish(mine), counted)
+            found, margin = found._replace(nearest=told.nearest), told.margin
         elif task.finish is not same:
             rows = np.arange(last - first)
             nearest = np.where(found.nearest >= 0, block[rows, found.nearest], np.nan)

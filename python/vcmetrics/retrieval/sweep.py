@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vcmetrics.backend.device import resolve_device
 from vcmetrics.backend.threads import resolve_threads
-from vcmetrics.retrieval.conventions import DENOMINATORS, settle
+from vcmetrics.retrieval.conventions import DENOMINATORS, refuse, settle
 from vcmetrics.retrieval.discrimination import CONTROL, matching_of, score_of
 from vcmetrics.retrieval.inputs import Inputs, read_panels
 from vcmetrics.retrieval.pairs import ANGLES, PairDistances, metric_name
@@ -98,9 +98,9 @@ def discrimination_sweep(
     Notes
     -----
     With prediction x and truths t, L2 at scale a orders candidates by ``|t|² - 2a x·t``: one product of the tables
-    serves all scales. As a → 0 the order is that of ``|t|``, whatever the prediction; as a → ∞ that of ``-x·t``. L1
-    takes a pass a scale; its limits order by ``Σ|t|`` and by ``-Σ sign(x) t + Σ_{x=0} |t|``. Differences of candidates
-    below 1e-15 of their squared norms are lost in L2.
+    serves all scales. As a → 0 the order is that of ``|t|``, whatever the prediction; as a → ∞ that of ``-x·t`` (of
+    ``|t|`` where x is zero). L1 takes a pass a scale; its limits order by ``Σ|t|`` and by ``-Σ sign(x) t + Σ_{x=0}
+    |t|``. Differences of candidates below 1e-15 of their squared norms are lost in L2.
 
     References
     ----------
@@ -132,6 +132,7 @@ def discrimination_sweep(
         },
     )
     settings |= {"metric": metric_name(metric), "ties": tie_rule(settings["ties"]), "convention": convention}
+    refuse(settings, ("direction", "sample", "output"), "discrimination_sweep")
     if settings["metric"] not in METRICS:
         msg = f"metric {metric!r} cannot be swept; choose from {', '.join(METRICS)}"
         raise ValueError(msg)
@@ -243,6 +244,7 @@ def _euclidean(task: Task) -> Callable[[int, int], Callable[[float], Table]]:
 
     x, y = _one_type(task)
     squares = np.asarray(_core.row_squares(y, task.n_threads, task.without))
+    still = np.asarray(_core.row_squares(x, task.n_threads, task.without)) == 0
 
     def keys(first: int, last: int) -> Callable[[float], Table]:
         products = np.empty((last - first, len(y)))
@@ -251,7 +253,10 @@ def _euclidean(task: Task) -> Callable[[int, int], Callable[[float], Table]]:
         def at(scale: float) -> Table:
             if scale == ZERO:
                 return np.broadcast_to(squares, products.shape)
-            return -products if scale == INFINITE else squares - (2 * scale) * products
+            if scale < INFINITE:
+                return squares - (2 * scale) * products
+            # a prediction of no effect stays at its place, whatever the scale
+            return np.where(still[first:last, None], squares, -products)
 
         return at
 

@@ -56,8 +56,8 @@ def target_sets(
     genes
         Names of the columns; None where they have none (an embedding).
     target_map
-        label → gene, several genes, or None for a label without one; ``"*": None`` declares all others to have none.
-        Several labels may share a gene (guides of one gene).
+        label → gene, several genes (a list, or joined by ``separator``), or None for a label without one;
+        ``"*": None`` declares all others to have none. Several labels may share a gene (guides of one gene).
     control
         Label of the control, which is no target in a combination such as ``A+control``.
     separator
@@ -67,6 +67,8 @@ def target_sets(
 
     Raises
     ------
+    TypeError
+        If ``target_map`` is no mapping.
     DataError
         If ``required`` and no label has a measured target or is declared to have none.
 
@@ -77,18 +79,25 @@ def target_sets(
     """
     place = {} if genes is None else {str(gene): k for k, gene in enumerate(genes.tolist())}
     given = {} if target_map is None else target_map
+    if not isinstance(given, Mapping):
+        msg = f"target_map is a {type(given).__name__}; pass a mapping of labels to genes, {{label: gene}}"
+        raise TypeError(msg)
+
+    def joined(text: str) -> list[str]:
+        if text in place or not separator or separator not in text:
+            return [text]
+        return [part.strip() for part in text.split(separator) if part.strip() != control]
+
     sets: list[list[int]] = []
     unresolved, declared = [], []
     for label in labels:
         if label in given or "*" in given:
             entry = given[label] if label in given else given["*"]
-            names = [] if entry is None else [entry] if isinstance(entry, str) else [str(gene) for gene in entry]
+            names = [] if entry is None else joined(entry) if isinstance(entry, str) else [str(gene) for gene in entry]
             if not names:
                 declared.append(label)
-        elif label in place or not separator or separator not in label:
-            names = [label]
         else:
-            names = [part.strip() for part in label.split(separator) if part.strip() != control]
+            names = joined(label)
         found = sorted({place[name] for name in names if name in place})
         if names and not found:
             unresolved.append(label)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vcmetrics._errors import DataError
+from vcmetrics._errors import DataError, VcmetricsWarning
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.sources import open_cells
+from vcmetrics.sources.cells import Cells
 from vcmetrics.sources.genes import align_genes, check_unique, some
 from vcmetrics.summary.group_summary import GroupSummary, Recipe, gather, group_totals
 from vcmetrics.summary.means import bulk_lognorm, per_cell
-from vcmetrics.summary.plan import NAN_LABEL, group_cells
+from vcmetrics.summary.plan import group_cells
 from vcmetrics.summary.summarize import checked_side
 
 Array = NDArray[Any]
@@ -38,7 +40,7 @@ class ProfileRows:
     ``table`` is (n_rows, n_genes), float32 or float64, and may be the caller's. ``strata`` names the study, batch or
     cell type of each row where rows were split. ``control`` is the profile of all control cells, ``strata_control``
     that of each stratum's. With batches (of each stratum), ``batch_control`` is (n_batches, n_genes), NaN where there
-    is none; ``batch_cells`` (n_rows, n_batches).
+    is none; ``batch_cells`` (n_rows, n_batches). A table of profiles has no ``n_cells``.
     """
 
     name: str
@@ -46,7 +48,7 @@ class ProfileRows:
     labels: tuple[str, ...]
     strata: tuple[str, ...] | None
     table: Array
-    n_cells: NDArray[np.int64]
+    n_cells: NDArray[np.int64] | None
     control: Floats | None = None
     strata_control: dict[str, Floats] | None = None
     batch_control: Floats | None = None
@@ -71,6 +73,7 @@ def read_profiles(
     layer: str | None = None,
     labels: Sequence[str] | None = None,
     var_names: Sequence[str] | None = None,
+    observed: bool = False,
     n_threads: int | None = None,
 ) -> ProfileRows:
     """Profiles of one side, from cells or from a table of profiles.
@@ -91,6 +94,8 @@ def read_profiles(
         See :func:`vcmetrics.pseudobulk`; a table is taken as it is.
     labels, var_names
         Of an array.
+    observed
+        This is the observed side: where a space takes counts, its values are whole numbers, and the control is there.
     n_threads
         Threads.
 
@@ -108,9 +113,17 @@ def read_profiles(
         if within is not None and not isinstance(within, str):
             msg = "within= is the name of a column of obs where cells are given"
             raise TypeError(msg)
-        found = read_cells(data, name, pert_col, control, within, batch_col, space, target_sum, layer, n_threads)
+        found = read_cells(
+            data, name, pert_col, control, within, batch_col, space, target_sum, layer, observed, n_threads
+        )
     if not found.labels:
         msg = f"{found.name}: every row is labelled {control!r}, so there is no perturbation; check the labels"
+        raise DataError(msg)
+    if observed and control is not None and found.control is None:
+        msg = (
+            f"{found.name}: nothing is labelled {control!r} (labels: {some(found.labels)}); pass control= with the "
+            "label of the control, or control=None where there is none"
+        )
         raise DataError(msg)
     return found
 
@@ -158,7 +171,7 @@ def read_table(
         labels=kept,
         strata=None if strata is None else tuple(strata[r] for r in order),
         table=rows_of(table, order),
-        n_cells=np.ones(len(order), np.int64),
+        n_cells=None,
         control=controls.mean(0, dtype=np.float64) if len(controls) else None,
         strata_control=by_stratum,
     )
@@ -182,6 +195,24 @@ def rows_of(table: Array, rows: list[int]) -> Array:
     return table[rows]
 
 
+def check_reference(rows: ProfileRows, kind: str) -> None:
+    """Refuse a reference that these rows cannot make.
+
+    Raises
+    ------
+    DataError
+        If it needs a control and there is none.
+    ValueError
+        If it weighs by cells, and a table of profiles was given.
+    """
+    if kind in ("control", "condition_mean") and rows.control is None:
+        msg = f"{rows.name}: no control profile for reference={kind!r}; pass control= or another reference"
+        raise DataError(msg)
+    if kind in ("perturbed_mean_cells", "guide_count_mean") and rows.n_cells is None:
+        msg = f"reference={kind!r} weighs by cells, and a table of profiles has none; pass AnnData or paths of cells"
+        raise ValueError(msg)
+
+
 def check_rows(rows: ProfileRows) -> None:
     """Refuse rows that come twice."""
     keys = rows.keys
@@ -191,9 +222,25 @@ def check_rows(rows: ProfileRows) -> None:
         raise DataError(msg)
 
 
-def column_text(cells: Any, name: str) -> list[str]:
-    """Labels of a column of obs, missing ones spelt out."""
-    return [NAN_LABEL if x is None else str(x) for x in cells.column(name).tolist()]
+def cell_labels(cells: Cells, *columns: str | None) -> tuple[list[list[str]], NDArray[np.bool_]]:
+    """Labels of columns of obs ("" for a column None), and which cells have all of them; a warning counts the others.
+
+    Raises
+    ------
+    DataError
+        If no cell has all of them.
+    """
+    found = [[""] * cells.n_obs if name is None else cells.column(name).tolist() for name in columns]
+    labelled = np.array([None not in labels for labels in zip(*found, strict=True)], bool)
+    if labelled.all():
+        return found, labelled
+    names = ", ".join(repr(name) for name in columns if name is not None)
+    if not labelled.any():
+        msg = f"{cells.name}: no cell has a label in {names}"
+        raise DataError(msg)
+    msg = f"{cells.name}: {int((~labelled).sum())} of {cells.n_obs} cells have no label in {names} and are left out"
+    warnings.warn(msg, VcmetricsWarning, stacklevel=5)  # the caller of the public function
+    return [["" if x is None else x for x in labels] for labels in found], labelled
 
 
 def read_cells(
@@ -206,6 +253,7 @@ def read_cells(
     space: str,
     target_sum: float,
     layer: str | None,
+    observed: bool,
     n_threads: int | None,
 ) -> ProfileRows:
     """Profiles from cells: sums of the finest groups first, then whatever is put together of them."""
@@ -217,11 +265,15 @@ def read_cells(
     recipe = Recipe(key, float(target_sum) if key == "ratio" else 1.0, frozenset({field}))
     with open_cells(data, layer=layer, name=name) as cells:
         side = checked_side(cells, pert_col, "", threads, counts=key == "ratio")
-        labels = column_text(cells, pert_col)
-        strata = [""] * len(labels) if within is None else column_text(cells, within)
-        batches = [""] * len(labels) if batch_col is None else column_text(cells, batch_col)
-        finest = np.array([_BETWEEN.join(k) for k in zip(strata, labels, batches, strict=True)], object)
-        side = replace(side, groups=group_cells(finest, ""))
+        if observed and key == "ratio" and cells.scan(threads)["n_fractional"]:
+            msg = (
+                f"{cells.name}: space={space!r} takes counts, but not all values are whole numbers; pass raw counts "
+                "(layer=), or space='mean' for values that are log-normalised already"
+            )
+            raise DataError(msg)
+        parts_of, used = cell_labels(cells, within, pert_col, batch_col)
+        finest = np.array([_BETWEEN.join(k) for k in zip(*parts_of, strict=True)], object)
+        side = replace(side, groups=group_cells(finest, "", used))
         (sums,) = gather([(side, None)], recipe, n_threads=threads)
         parts = [k.split(_BETWEEN) for k in side.groups.labels]
         n, totals, title, genes = sums["n"], group_totals(side), cells.name, cells.genes
@@ -302,7 +354,7 @@ def matched(pred: ProfileRows, real: ProfileRows) -> ProfileRows:
         labels=real.labels,
         strata=real.strata,
         table=table if order is None else np.ascontiguousarray(table[:, order]),
-        n_cells=pred.n_cells[rows],
+        n_cells=None if pred.n_cells is None else pred.n_cells[rows],
         control=None if pred.control is None else pred.control[columns],
         batch_cells=None if pred.batch_cells is None else pred.batch_cells[rows],
     )
