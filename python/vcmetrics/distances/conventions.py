@@ -79,7 +79,8 @@ _PERTPY_QUIRKS = (
     "the bootstrap restarts its generator for every pair; all but edistance and mean_pairwise draw both groups with "
     "the size of the first",
     "a scaled comparison scales prediction and perturbed cells, but not the control",
-    "a cost that is not finite is returned as 1",
+    "a cost that is not finite is returned as 1; where all costs of a pair are equal wasserstein is 1 there, and that "
+    "cost here; r2_distance of a constant first profile is 1 there, and NaN here",
     "the reference counts as one more test, with p = 1/B; p-values here stay with their groups, which pertpy's do not",
 )
 
@@ -156,7 +157,8 @@ _add(
         obsm="X_pca",
         diagonal="zero",
         quirks=(
-            "groups come in the order of the categories",
+            "groups come in the order of the categories; wasserstein stops by its marginals here, by the change of its "
+            "potentials there; the variances that its bootstrap adds up as if independent are not reproduced",
             "sums here are float64, there they have the precision of the embedding",
         ),
     )
