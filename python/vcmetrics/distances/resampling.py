@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcmetrics.distances.conventions import Choice
+from vcmetrics.metrics.distance.energy import CELL_METRICS, cell_metric_name
 from vcmetrics.metrics.distance.mmd import bandwidths
 from vcmetrics.sources.cell_groups import CellGroups
 
@@ -43,8 +44,10 @@ class Resampled:
         name = self._spec.name
         if name == "mmd" and isinstance(self._how["gamma"], str):  # the median of the cells, not of each resample
             self._how["gamma"] = bandwidths(cells, self._how["gamma"], self._how["kernel"])
-        if name in ("edistance", "mean_pairwise") and self._how["cell_metric"] != "sqeuclidean":
-            self._term = "" if self._how.get("floor") else self._how["cell_metric"]
+        if name in ("edistance", "mean_pairwise"):
+            self._how["cell_metric"] = metric = cell_metric_name(self._how["cell_metric"])
+            if metric in CELL_METRICS and metric != "sqeuclidean" and not self._how.get("floor"):
+                self._term = metric
         elif name == "mmd" and self._how["kernel"] not in ("linear", "poly") and not self._how["truncate"]:
             self._term = self._how["kernel"]
             if self._term == "rbf":

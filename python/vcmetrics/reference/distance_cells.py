@@ -18,6 +18,8 @@ def pair_table(x: Cells, y: Cells, term: str, gamma: float | None = None) -> Cel
     Bray-Curtis, Tanimoto and Ruzicka are kernels (similarities); for values >= 0 they are 2 Σmin/(Σx + Σy),
     x·y/(|x|² + |y|² - x·y) and Σmin/Σmax. Two zero cells have 1.
     """
+    if term.startswith("scipy "):
+        return scipy_table(x, y, term.removeprefix("scipy "))
     out = np.empty((len(x), len(y)))
     for i, p in enumerate(x):
         difference = p - y
@@ -48,6 +50,31 @@ def pair_table(x: Cells, y: Cells, term: str, gamma: float | None = None) -> Cel
             else:
                 raise ValueError(term)
     return out
+
+
+def scipy_table(x: Cells, y: Cells, metric: str) -> Cells:
+    """(n, m) distances that have no kernel, as SciPy defines them."""
+    p, q = x[:, None, :], y[None, :, :]
+    away = np.abs(p - q)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        if metric == "braycurtis":
+            return np.asarray(away.sum(2) / np.abs(p + q).sum(2))
+        if metric == "canberra":
+            total = np.abs(p) + np.abs(q)
+            return np.asarray(np.divide(away, total, out=np.zeros_like(away), where=total > 0).sum(2))
+        if metric == "chebyshev":
+            return np.asarray(away.max(2))
+        if metric == "correlation":
+            return pair_table(x - x.mean(1, keepdims=True), y - y.mean(1, keepdims=True), "cosine")
+        if metric == "hamming":
+            return np.asarray((p != q).mean(2))
+    raise ValueError(metric)
+
+
+def term_of(cell_metric: str) -> str:
+    """The name in :func:`pair_table` of a distance between two cells."""
+    scipy = cell_metric in ("braycurtis", "canberra", "chebyshev", "correlation", "hamming")
+    return f"scipy {cell_metric}" if scipy else cell_metric
 
 
 def pair_mean(x: Cells, y: Cells, term: str, gamma: float | None = None, *, own: bool = False) -> float:
@@ -83,11 +110,8 @@ def edistance(
         tables = [np.sqrt(np.maximum(pair_table(a, b, "sqeuclidean"), floor)) for a, b in ((x, y), (x, x), (y, y))]
         energy = 2 * tables[0].mean() - tables[1].mean() - tables[2].mean()
     else:
-        energy = (
-            2 * pair_mean(x, y, cell_metric)
-            - within(x, cell_metric, estimator, one_cell)
-            - within(y, cell_metric, estimator, one_cell)
-        )
+        d = term_of(cell_metric)
+        energy = 2 * pair_mean(x, y, d) - within(x, d, estimator, one_cell) - within(y, d, estimator, one_cell)
     return float(energy / 2 if halved else energy)
 
 
@@ -95,7 +119,7 @@ def mean_pairwise(
     x: Cells, y: Cells, *, estimator: str = "v", cell_metric: str = "euclidean", one_cell: str = "nan"
 ) -> float:
     """Mean d(x, y); the two groups are different ones."""
-    return pair_mean(x, y, cell_metric)
+    return pair_mean(x, y, term_of(cell_metric))
 
 
 def mmd(

@@ -68,14 +68,30 @@ def _least(cost: Cells) -> float:
     return float(found.fun)
 
 
-def wasserstein_1(x: Cells, y: Cells) -> float:
-    """Least mean Euclidean cost."""
-    return _least(pair_table(x, y, "euclidean"))
+def _entropic(cost: Cells, regularization: float) -> float:
+    """⟨P, C⟩ of the plan with uniform marginals that minimises ⟨P, C⟩ + regularization Σ P log P."""
+    from scipy.special import logsumexp
+
+    f, g = np.zeros(len(cost)), np.zeros(cost.shape[1])
+    for _ in range(20_000):
+        g = -regularization * (logsumexp((f[:, None] - cost) / regularization, axis=0) + math.log(cost.shape[1]))
+        f = -regularization * (logsumexp((g[None, :] - cost) / regularization, axis=1) + math.log(len(cost)))
+        plan = np.exp((f[:, None] + g[None, :] - cost) / regularization)
+        if np.abs(plan.sum(0) - 1 / cost.shape[1]).sum() < 1e-12:
+            break
+    return float((plan * cost).sum())
 
 
-def wasserstein_2(x: Cells, y: Cells) -> float:
-    """Root of the least mean squared Euclidean cost."""
-    return math.sqrt(max(_least(pair_table(x, y, "sqeuclidean")), 0.0))
+def wasserstein_1(x: Cells, y: Cells, *, regularization: float = 0.0) -> float:
+    """Least mean Euclidean cost, or that of the plan with entropy."""
+    cost = pair_table(x, y, "euclidean")
+    return _entropic(cost, regularization) if regularization else _least(cost)
+
+
+def wasserstein_2(x: Cells, y: Cells, *, regularization: float = 0.0) -> float:
+    """Root of the least mean squared Euclidean cost, or of that of the plan with entropy."""
+    cost = pair_table(x, y, "sqeuclidean")
+    return math.sqrt(max(_entropic(cost, regularization) if regularization else _least(cost), 0.0))
 
 
 def _on_a_line(x: Cells, y: Cells, power: int) -> float:

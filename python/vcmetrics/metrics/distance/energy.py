@@ -6,10 +6,13 @@ no pair for ``"u"``: its group's values are NaN, or with ``one_cell="zero"`` its
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from vcmetrics.metrics.distance.numbers import not_negative
-from vcmetrics.metrics.distance.pair_means import check_estimator, pair_means
+from vcmetrics.metrics.distance.pair_means import check_estimator, pair_means, without_diagonal
 from vcmetrics.metrics.distance.profile import profile_sums
 from vcmetrics.metrics.distance.registry import DistanceSpec, Pairs, Values, register
 from vcmetrics.metrics.registry import Parity
@@ -17,6 +20,9 @@ from vcmetrics.reference import distance_cells as reference
 from vcmetrics.sources.cell_groups import CellGroups
 
 CELL_METRICS = ("euclidean", "sqeuclidean", "cityblock", "cosine")
+# these have no kernel: blocks of SciPy's cdist
+SCIPY_CELL_METRICS = ("braycurtis", "canberra", "chebyshev", "correlation", "hamming")
+_OTHER_NAMES = {"l1": "cityblock", "manhattan": "cityblock", "l2": "euclidean"}
 
 
 def check_one_cell(one_cell: str) -> None:
@@ -26,11 +32,14 @@ def check_one_cell(one_cell: str) -> None:
         raise ValueError(msg)
 
 
-def check_cell_metric(cell_metric: str) -> None:
-    """Refuse what is no distance; kernels belong to ``mmd``."""
-    if cell_metric not in CELL_METRICS:
-        msg = f"cell_metric {cell_metric!r} is not known; choose from {', '.join(CELL_METRICS)}"
+def cell_metric_name(cell_metric: str) -> str:
+    """The name that a distance between two cells has here; refuses what is none: kernels belong to ``mmd``."""
+    name = _OTHER_NAMES.get(cell_metric, cell_metric)
+    if name not in CELL_METRICS + SCIPY_CELL_METRICS:
+        known = ", ".join((*CELL_METRICS, *SCIPY_CELL_METRICS))
+        msg = f"cell_metric {cell_metric!r} is not known; choose from {known}"
         raise ValueError(msg)
+    return name
 
 
 def own_pairs(pairs: Pairs) -> tuple[Pairs, Pairs]:
@@ -58,7 +67,8 @@ def edistance(
     estimator, one_cell
         See the module.
     cell_metric
-        d: ``euclidean``, ``sqeuclidean`` (closed form, no pairs of cells), ``cityblock``, ``cosine``.
+        d: ``euclidean``, ``sqeuclidean`` (closed form, no pairs of cells), ``cityblock``, ``cosine``; and as SciPy has
+        them, much slower: ``braycurtis``, ``canberra``, ``chebyshev``, ``correlation``, ``hamming``.
     floor
         d = sqrt(max(d², floor)), as one scorer has it; Euclidean V-statistic only.
     halved
@@ -74,7 +84,7 @@ def edistance(
     Cost: D operations a pair of cells, each inside mean once a group; ``sqeuclidean`` one read of the cells.
     """
     check_one_cell(one_cell)
-    check_cell_metric(cell_metric)
+    cell_metric = cell_metric_name(cell_metric)
     not_negative(floor=floor)
     if floor and (cell_metric != "euclidean" or estimator != "v"):
         msg = f"floor={floor} needs cell_metric='euclidean' and estimator='v'"
@@ -85,7 +95,7 @@ def edistance(
         out = _squared(cells, pairs, estimator, one_cell)
     else:
         own, place = own_pairs(pairs)
-        means = pair_means(cells, np.concatenate([own, pairs]), cell_metric, estimator=estimator)
+        means = _cell_means(cells, np.concatenate([own, pairs]), cell_metric, estimator)
         inside, cross = means[: len(own)], means[len(own) :]
         if one_cell == "zero":
             inside = np.where(cells.sizes[own[:, 0]] == 1, 0.0, inside)
@@ -110,20 +120,41 @@ def _squared(cells: CellGroups, pairs: Pairs, estimator: str, one_cell: str) -> 
 
 
 def _floored(cells: CellGroups, pairs: Pairs, floor: float) -> Values:
-    """Pair by pair with a floor under the squared distances, in blocks of rows."""
+    """V-statistic with a floor under the squared distances."""
+
+    def distances(x: Values, y: Values) -> Values:
+        away = x[:, None, :] - y[None, :, :]
+        return np.asarray(np.sqrt(np.maximum(np.einsum("ijk,ijk->ij", away, away), floor)))
+
     own, place = own_pairs(pairs)
-    means = np.empty(len(own) + len(pairs))
-    for k, (a, b) in enumerate(np.concatenate([own, pairs]).tolist()):
-        x, y = cells.block(a), cells.block(b)
-        step = max(1, (1 << 20) // max(1, y.size))
-        total = 0.0
-        for first in range(0, len(x), step):
-            away = x[first : first + step, None, :] - y[None, :, :]
-            total += float(np.sqrt(np.maximum(np.einsum("ijk,ijk->ij", away, away), floor)).sum())
-        means[k] = total / (len(x) * len(y))
+    means = _block_means(cells, np.concatenate([own, pairs]), distances)
     inside, cross = means[: len(own)], means[len(own) :]
     energy = (cross - inside[place[:, 0]]) + (cross - inside[place[:, 1]])
     return np.asarray(np.where(pairs[:, 0] == pairs[:, 1], 0.0, energy))
+
+
+def _block_means(cells: CellGroups, pairs: Pairs, distances: Callable[..., Any]) -> Values:
+    """Mean of ``distances(x, y)`` over all ordered pairs of cells, pair of groups by pair, in blocks of rows."""
+    means = np.full(len(pairs), np.nan)
+    for k, (a, b) in enumerate(pairs.tolist()):
+        x, y = cells.block(a), cells.block(b)
+        if not len(x) or not len(y):
+            continue
+        step = max(1, (1 << 20) // max(1, y.size))
+        total = sum(float(distances(x[first : first + step], y).sum()) for first in range(0, len(x), step))
+        means[k] = total / (len(x) * len(y))
+    return means
+
+
+def _cell_means(cells: CellGroups, pairs: Pairs, cell_metric: str, estimator: str) -> Values:
+    """Mean distances of cells, by a kernel where there is one."""
+    if cell_metric in CELL_METRICS:
+        return pair_means(cells, pairs, cell_metric, estimator=estimator)
+    from scipy.spatial.distance import cdist
+
+    check_estimator(estimator)
+    means = _block_means(cells, pairs, lambda x, y: cdist(x, y, cell_metric))
+    return without_diagonal(means, pairs, cells.sizes) if estimator == "u" else means
 
 
 def mean_pairwise(
@@ -136,7 +167,7 @@ def mean_pairwise(
 ) -> Values:
     """Mean d(x, y) over all pairs of cells; of a group with itself as ``estimator`` says."""
     check_one_cell(one_cell)
-    check_cell_metric(cell_metric)
+    cell_metric = cell_metric_name(cell_metric)
     check_estimator(estimator)
     if cell_metric == "sqeuclidean":
         n = cells.sizes.astype(np.float64)
@@ -149,7 +180,7 @@ def mean_pairwise(
             with np.errstate(invalid="ignore", divide="ignore"):
                 out = np.where(own, out * m / (m - 1), out)
     else:
-        out = pair_means(cells, pairs, cell_metric, estimator=estimator)
+        out = _cell_means(cells, pairs, cell_metric, estimator)
     if one_cell == "zero":
         out = np.where((pairs[:, 0] == pairs[:, 1]) & (cells.sizes[pairs[:, 0]] == 1), 0.0, out)
     return np.asarray(out)
