@@ -23,9 +23,8 @@ carry formulas: they choose values for the parameters below.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -34,6 +33,7 @@ from numpy.typing import NDArray
 
 from vcmetrics._errors import DataError
 from vcmetrics.metrics.pair import Pair
+from vcmetrics.metrics.row_table import RowTable
 
 Values = NDArray[np.float64]
 Formula = Callable[..., Values]
@@ -51,9 +51,6 @@ _FAMILIES = (
     "clustering",
     "coexpression",
 )
-_ROWS: dict[str, MetricSpec] = {}
-_NAMES: dict[str, str] = {}
-_loaded = False
 
 
 @dataclass(frozen=True)
@@ -161,30 +158,11 @@ class MetricSpec:
         return values
 
 
-def register(spec: MetricSpec) -> MetricSpec:
-    """Add a row; a name or alias that is taken raises."""
-    for name in (spec.name, *spec.aliases):
-        if _NAMES.get(name, spec.name) != spec.name:
-            msg = f"metric name {name!r} of {spec.name!r} is taken by {_NAMES[name]!r}"
-            raise ValueError(msg)
-        _NAMES[name] = spec.name
-    _ROWS[spec.name] = spec
-    return spec
-
-
-def _load() -> None:
-    global _loaded
-    if not _loaded:
-        for module in _FAMILIES:
-            import_module(f"vcmetrics.metrics.{module}")
-        _loaded = True
-
-
-def rows() -> Iterator[MetricSpec]:
-    """All rows, family by family, in the order of registration; which module was imported first does not matter."""
-    _load()
-    place = {family: k for k, family in enumerate(_FAMILIES)}
-    yield from sorted(_ROWS.values(), key=lambda spec: place.get(spec.family, len(place)))
+_TABLE: RowTable[MetricSpec] = RowTable(
+    "metric", "vcmetrics.metrics", _FAMILIES, lambda spec: spec.family, "list_metrics"
+)
+register = _TABLE.register
+rows = _TABLE.rows
 
 
 def list_metrics() -> list[str]:
@@ -206,12 +184,4 @@ def get(name: str) -> MetricSpec:
     >>> get("discrimination_score_cosine").name
     'pds_cosine'
     """
-    _load()
-    if name not in _NAMES:
-        from difflib import get_close_matches
-
-        near = get_close_matches(name, _NAMES, n=3)
-        hint = f"did you mean {', '.join(near)}?" if near else "see list_metrics()"
-        msg = f"metric {name!r} is not known; {hint}"
-        raise ValueError(msg)
-    return _ROWS[_NAMES[name]]
+    return _TABLE.get(name)

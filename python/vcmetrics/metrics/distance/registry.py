@@ -7,9 +7,8 @@ undefined, and one reference ``r(x, y, **parameters)`` of two float64 blocks of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Any, Literal
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcmetrics.metrics.registry import Parity
+from vcmetrics.metrics.row_table import RowTable
 from vcmetrics.sources.cell_groups import CellGroups
 
 Values = NDArray[np.float64]
@@ -30,9 +30,6 @@ Kind = Literal["profile", "moments", "cells"]
 FAMILIES = ("profile", "energy", "mmd", "ranks", "transport", "moments", "counts", "classifiers")
 # what the extras of this package bring
 EXTRAS = {"ot": ("ot",), "cluster": ("sklearn",), "stats": ("statsmodels",)}
-_ROWS: dict[str, DistanceSpec] = {}
-_NAMES: dict[str, str] = {}
-_loaded = False
 
 
 @dataclass(frozen=True)
@@ -98,30 +95,15 @@ class DistanceSpec:
         return self.formula(cells, pairs, **self.parameters(given or {}))
 
 
-def register(spec: DistanceSpec) -> DistanceSpec:
-    """Add a row; a name or alias that is taken raises."""
-    for name in (spec.name, *spec.aliases):
-        if _NAMES.get(name, spec.name) != spec.name:
-            msg = f"distance name {name!r} of {spec.name!r} is taken by {_NAMES[name]!r}"
-            raise ValueError(msg)
-        _NAMES[name] = spec.name
-    _ROWS[spec.name] = spec
-    return spec
-
-
-def _load() -> None:
-    global _loaded
-    if not _loaded:
-        for module in FAMILIES:
-            import_module(f"vcmetrics.metrics.distance.{module}")
-        _loaded = True
-
-
-def rows() -> Iterator[DistanceSpec]:
-    """All rows, family by family, in the order of registration."""
-    _load()
-    place = {f"vcmetrics.metrics.distance.{family}": k for k, family in enumerate(FAMILIES)}
-    yield from sorted(_ROWS.values(), key=lambda spec: place.get(spec.formula.__module__, len(place)))
+_TABLE: RowTable[DistanceSpec] = RowTable(
+    "distance",
+    "vcmetrics.metrics.distance",
+    FAMILIES,
+    lambda spec: spec.formula.__module__.rpartition(".")[2],
+    "list_distances",
+)
+register = _TABLE.register
+rows = _TABLE.rows
 
 
 def list_distances() -> list[str]:
@@ -143,12 +125,4 @@ def get(name: str) -> DistanceSpec:
     >>> get("l1").name
     'cityblock'
     """
-    _load()
-    if name not in _NAMES:
-        from difflib import get_close_matches
-
-        near = get_close_matches(str(name), _NAMES, n=3)
-        hint = f"did you mean {', '.join(near)}?" if near else "see list_distances()"
-        msg = f"distance {name!r} is not known; {hint}"
-        raise ValueError(msg)
-    return _ROWS[_NAMES[name]]
+    return _TABLE.get(name)
