@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vcmetrics.backend.device import resolve_device
 from vcmetrics.backend.threads import resolve_threads
-from vcmetrics.retrieval.conventions import DENOMINATORS
+from vcmetrics.retrieval.conventions import check_denominator
 from vcmetrics.retrieval.discrimination import CONTROL, discrimination, matching_of, score_of, whole_ks
 from vcmetrics.retrieval.inputs import Inputs, read_panels
 from vcmetrics.retrieval.pairs import PairDistances
@@ -120,9 +120,7 @@ def _arguments(
 
     settings = settle(get("convention"), {name: how.get(name) for name in DEFAULTS if name in takes})
     refuse(settings, ("direction", "sample"), "retrieval_baselines")
-    if settings["denominator"] not in DENOMINATORS:
-        msg = f"denominator {settings['denominator']!r} is not one of {', '.join(DENOMINATORS)}"
-        raise ValueError(msg)
+    check_denominator(settings["denominator"])
     if get("train") is not None and how.get("candidates") is None:
         settings["candidates"] = "untrained"
     settings |= {"metric": metric_name(settings["metric"]), "ties": tie_rule(settings["ties"])}

@@ -29,6 +29,13 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
 DENOMINATORS: Mapping[str, tuple[int, int]] = MappingProxyType({"n-1": (0, 1), "n": (0, 0), "n, from 1": (1, 0)})
 
 
+def check_denominator(denominator: str) -> None:
+    """Refuse another word."""
+    if denominator not in DENOMINATORS:
+        msg = f"denominator {denominator!r} is not one of {', '.join(DENOMINATORS)}"
+        raise ValueError(msg)
+
+
 @dataclass(frozen=True)
 class Convention:
     """A rule set: what it sets, who uses it, and what it is known to do.

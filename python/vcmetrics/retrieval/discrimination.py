@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vcmetrics._errors import VcmetricsWarning
 from vcmetrics.backend.device import resolve_device
 from vcmetrics.backend.threads import resolve_threads
-from vcmetrics.retrieval.conventions import DENOMINATORS, settle
+from vcmetrics.retrieval.conventions import DENOMINATORS, check_denominator, settle
 from vcmetrics.retrieval.inputs import Inputs, Matching, read_panels
 from vcmetrics.retrieval.pairs import metric_name
 from vcmetrics.retrieval.panel import Panel
@@ -216,9 +216,7 @@ def discrimination(
     settings |= {"convention": convention, "leave_one_out": leave_one_out, "obsm": obsm, "target_sum": target_sum}
     settings["metric"] = metric_name(settings["metric"])
     settings["ties"] = tie_rule(settings["ties"])
-    if settings["denominator"] not in DENOMINATORS:
-        msg = f"denominator {settings['denominator']!r} is not one of {', '.join(DENOMINATORS)}"
-        raise ValueError(msg)
+    check_denominator(settings["denominator"])
     ks = whole_ks(top_k)
     threads = resolve_threads(n_threads)
     panels = read_panels(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vcmetrics.backend.device import resolve_device
 from vcmetrics.backend.threads import resolve_threads
-from vcmetrics.retrieval.conventions import DENOMINATORS, refuse, settle
+from vcmetrics.retrieval.conventions import check_denominator, refuse, settle
 from vcmetrics.retrieval.discrimination import CONTROL, matching_of, score_of
 from vcmetrics.retrieval.inputs import Inputs, read_panels
 from vcmetrics.retrieval.pairs import ANGLES, PairDistances, metric_name
@@ -139,9 +139,7 @@ def discrimination_sweep(
     if settings["exclude_targets"] not in ("panel", "none"):
         msg = f"exclude_targets={settings['exclude_targets']!r} cannot be swept; pass 'panel' or 'none'"
         raise ValueError(msg)
-    if settings["denominator"] not in DENOMINATORS:
-        msg = f"denominator {settings['denominator']!r} is not one of {', '.join(DENOMINATORS)}"
-        raise ValueError(msg)
+    check_denominator(settings["denominator"])
     grid = np.sort(np.asarray(np.logspace(-3, 3, 61) if scales is None else scales, np.float64).reshape(-1))
     if not grid.size or not (np.isfinite(grid).all() and (grid > 0).all()):
         msg = f"scales must be positive and finite, at least one; got {grid.tolist()[:5]}"
