@@ -73,28 +73,6 @@ def limit(metric, single):
     return 1e-5 if single else 1e-9
 
 
-def same_table(got, want, key, *, tolerance, only=None, without=()):
-    """Same columns in the same order, same rows, empty cells and NaN in the same places, numbers within tolerance."""
-    got_columns, got_rows = rows(got, key)
-    want_columns, want_rows = rows(want, key)
-    if only is not None:
-        want_columns = [c for c in want_columns if c in only]
-    assert got_columns == want_columns
-    assert set(got_rows) == set(want_rows)
-    for label, row in want_rows.items():
-        for column in want_columns:
-            text, mine = row[column], got_rows[label][column]
-            if column in without:
-                continue
-            if column in key or text in ("", "NaN"):
-                assert mine == text, (label, column)
-            else:
-                bound = tolerance(column)
-                np.testing.assert_allclose(
-                    float(mine), float(text), rtol=bound, atol=bound, err_msg=f"{label} {column}"
-                )
-
-
 def evaluator(name, outdir, **more):
     from vcmetrics.compat.cell_eval import MetricsEvaluator
 
@@ -105,7 +83,7 @@ def evaluator(name, outdir, **more):
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_every_file_of_a_run(run, tmp_path):
+def test_every_file_of_a_run(run, tmp_path, same_table):
     name, profile, arguments, configs = RUNS[run]
     single = run != "dense64_full"
     made = evaluator(name, tmp_path, **arguments)
@@ -129,7 +107,7 @@ def test_every_file_of_a_run(run, tmp_path):
     assert (tmp_path / "real_de.csv").exists() == (not arguments.get("skip_de"))
 
 
-def test_ceiling(tmp_path):
+def test_ceiling(tmp_path, same_table):
     made = evaluator("base", tmp_path)
     made.compute_ceiling()
     folder = GOLDEN / "cell_eval_0.8.2" / "base_full"
@@ -157,7 +135,7 @@ def test_ceiling_without_a_prediction(tmp_path):
     assert not (tmp_path / "real_de.csv").exists()
 
 
-def test_scores_against_the_baseline(tmp_path):
+def test_scores_against_the_baseline(tmp_path, same_table):
     from vcmetrics.compat.cell_eval import score_agg_metrics
 
     folder = GOLDEN / "cell_eval_0.8.2"
@@ -169,7 +147,7 @@ def test_scores_against_the_baseline(tmp_path):
         )
 
 
-def test_baseline_cells_and_their_scores(tmp_path):
+def test_baseline_cells_and_their_scores(tmp_path, same_table):
     import anndata
 
     from vcmetrics.compat.cell_eval import MetricsEvaluator, build_base_mean_adata
@@ -207,7 +185,7 @@ def cli(*words):
     return run(["cell-eval", *map(str, words)])
 
 
-def test_command_run_writes_the_same_files(tmp_path):
+def test_command_run_writes_the_same_files(tmp_path, same_table):
     pred, real = paths("celltype")
     out = tmp_path / "o"
     assert cli("run", "-ap", pred, "-ar", real, "--celltype-col", "celltype", "-o", out, "--profile", "full") == 0
@@ -239,7 +217,7 @@ def test_wrong_usage(tmp_path, capsys):
     assert cli("run", "-ap", "absent.h5ad", "-ar", paths("base")[1], "-o", tmp_path) == 1
 
 
-def test_command_baseline_and_score(tmp_path):
+def test_command_baseline_and_score(tmp_path, same_table):
     out, de = tmp_path / "b.h5ad", tmp_path / "de.csv"
     counts = tmp_path / "n.csv"
     counts.write_text("target_gene,n_cells\nGENE003,3\nGENE010,2\nnon-targeting,9\n")
@@ -316,7 +294,7 @@ def test_ready_tables_give_the_same_scores(tmp_path):
     assert not (tmp_path / "b" / "real_de.csv").exists()
 
 
-def test_frames_without_polars(tmp_path, monkeypatch):
+def test_frames_without_polars(tmp_path, monkeypatch, same_table):
     import pandas as pd
 
     from vcmetrics.compat import frames
