@@ -27,18 +27,52 @@ class Profiles:
     ``mean`` is (n_perturbations, n_genes), ``control`` (n_genes,): the control profile that this side's
     effects are taken against (under a shared control, the observed one). ``correction`` is the sampling
     variance of each profile, summed over all genes: the delete-one jackknife (log of sums) or tr(Σ)/n
-    (means of logs); None where no metric asked.
+    (means of logs); None where no metric asked. ``variance`` (n_perturbations, n_genes) and ``control_variance`` are
+    those of the cells in the profiles' space, divided by n - 1 (NaN for one cell), None where no metric asked or the
+    space has none (logs of sums). ``n_cells`` and ``control_n_cells`` are None for tables of profiles.
     """
 
     mean: NDArray[np.float64]
     control: NDArray[np.float64]
     correction: NDArray[np.float64] | None = None
     control_correction: float | None = None
+    n_cells: NDArray[np.int64] | None = None
+    control_n_cells: int | None = None
+    variance: NDArray[np.float64] | None = None
+    control_variance: NDArray[np.float64] | None = None
 
     @property
     def effect(self) -> NDArray[np.float64]:
         """Perturbation minus control, (n_perturbations, n_genes)."""
         return self.mean - self.control
+
+
+@dataclass(frozen=True)
+class Training:
+    """Observed profiles of the perturbations that a prediction was fitted on, the control left out.
+
+    ``mean`` is (n_train, n_genes) over the pair's genes and in its space, ``n_cells`` (n_train,), ``control``
+    (n_genes,) the profile of the training data's control cells.
+    """
+
+    labels: tuple[str, ...]
+    mean: NDArray[np.float64]
+    n_cells: NDArray[np.int64]
+    control: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The observed control of every batch, and how each perturbation's cells spread over the batches.
+
+    ``control`` is (n_batches, n_genes), NaN where a batch holds no control cell; ``real_cells`` and ``pred_cells``
+    are (n_perturbations, n_batches).
+    """
+
+    labels: tuple[str, ...]
+    control: NDArray[np.float64]
+    real_cells: NDArray[np.int64]
+    pred_cells: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -64,6 +98,8 @@ class Pair:
     embeddings: Mapping[str, tuple[Profiles, Profiles]] = field(default_factory=dict)
     target_sum: float | None = 5e4  # library size that the profiles are scaled to; None where unknown
     bulk: bool = True  # profiles are logs of sums (False: means of logs)
+    train: Training | None = None
+    batches: Batches | None = None
     # what several metrics share; never copied to a changed pair (init=False)
     _memo: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 

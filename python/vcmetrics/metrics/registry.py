@@ -37,7 +37,7 @@ from vcmetrics.metrics.row_table import RowTable
 
 Values = NDArray[np.float64]
 Formula = Callable[..., Values]
-Need = Literal["profiles", "correction", "de", "cells"]
+Need = Literal["profiles", "correction", "variance", "batches", "de", "cells"]
 
 # modules that register metrics, imported when the registry is first read
 _FAMILIES = (
