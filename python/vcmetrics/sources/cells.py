@@ -28,10 +28,10 @@ def open_cells(data: object, *, layer: str | None = None, name: str | None = Non
     Parameters
     ----------
     data
-        AnnData (in memory, backed or a view), path to an ``.h5ad`` file, a ``.zarr`` store or a packed submission
-        (``.vcc``), or :class:`Cells`. Several of them are one data set: a list or tuple of paths and AnnData, a pattern
-        such as ``"plates/*.h5ad"`` (sorted by name), or a mapping, whose keys become the column ``file`` of ``obs``.
-        They need the same genes, in any order, and the columns that are read.
+        AnnData (in memory, backed, read lazily, held by Dask, or a view), path to an ``.h5ad`` file, a ``.zarr`` store
+        or a packed submission (``.vcc``), or :class:`Cells`. Several of them are one data set: a list or tuple of paths
+        and AnnData, a pattern such as ``"plates/*.h5ad"`` (sorted by name), or a mapping, whose keys become the column
+        ``file`` of ``obs``. They need the same genes, in any order, and the columns that are read.
     layer
         Read this layer; None reads ``X``.
     name
