@@ -149,6 +149,10 @@ def summarize(
                 "kind": "counts" if input_type == "counts" else "discrete",
                 "single": cells.dtype.itemsize <= 4,
                 "target_sum": recipe.scale,
+                "pert_col": pert_col,
+                "layer": layer,
+                "gate": gate,
+                "jackknife_target": jackknife_target,
             },
         )
 
