@@ -103,6 +103,10 @@ class JoinedStore:
             msg = f"{self.name}: has a column {FILE!r} already; pass a list of files, not a mapping from names"
             raise DataError(msg)
 
+    def parts(self) -> list[tuple[Store, NDArray[np.int64] | None]]:
+        """Every part, with the column that each gene has there; None where the order is that of the first."""
+        return list(zip(self._parts, self._orders, strict=True))
+
     def genes(self) -> NDArray[np.str_]:
         """Names of the genes, in the order of the first part."""
         return self._genes
@@ -184,8 +188,8 @@ class JoinedStore:
             assert matrix.indices is not None
             assert matrix.indptr is not None
             indptr.append(matrix.indptr[1:] + indptr[-1][-1])
-            data.append(Cut(matrix.data, matrix.nnz))
-            indices.append(_renumbered(Cut(matrix.indices, matrix.nnz), order))
+            data.append(Cut(matrix.data, 0, matrix.nnz))
+            indices.append(_renumbered(Cut(matrix.indices, 0, matrix.nnz), order))
         return sparse_matrix("csr", shape, JoinedArray(data), JoinedArray(indices), np.concatenate(indptr))
 
     def _by_cells(self, matrix: Matrix, part: Store) -> Matrix:
@@ -241,6 +245,20 @@ def _numbers_ascend(labels: Sequence[str]) -> bool:
     return all(a < b for a, b in pairwise(numbers))
 
 
+def row_range(matrix: Matrix, first: int, last: int) -> Matrix:
+    """Rows ``first … last - 1`` of a dense or CSR matrix; of a CSC matrix all rows or none."""
+    if (first, last) == (0, matrix.n_rows):
+        return matrix
+    if matrix.layout == "dense":
+        return dense_matrix(Cut(matrix.data, first, last))
+    assert matrix.layout == "csr"
+    assert matrix.indices is not None
+    assert matrix.indptr is not None
+    begin, end = int(matrix.indptr[first]), int(matrix.indptr[last])
+    parts = Cut(matrix.data, begin, end), Cut(matrix.indices, begin, end)
+    return Matrix("csr", last - first, matrix.n_cols, *parts, matrix.indptr[first : last + 1] - begin)
+
+
 class JoinedArray:
     """Arrays one behind the other along the first axis; their common element type."""
 
@@ -282,11 +300,12 @@ class JoinedArray:
 
 
 class Cut:
-    """The first ``n`` elements of an array."""
+    """Elements ``first … last - 1`` of an array."""
 
-    def __init__(self, array: StoredArray, n: int) -> None:
+    def __init__(self, array: StoredArray, first: int, last: int) -> None:
         self._array = array
-        self.shape: tuple[int, ...] = (n, *array.shape[1:])
+        self._first = first
+        self.shape: tuple[int, ...] = (last - first, *array.shape[1:])
         self.dtype: np.dtype[Any] = array.dtype
         self.block = array.block
 
@@ -298,24 +317,25 @@ class Cut:
     def in_place(self) -> ChunkedArray | None:
         """Return the pieces of the elements that are kept."""
         found = self._array.in_place()
-        return found if found is None or len(found) == self.shape[0] else found.between(0, self.shape[0])
+        whole = found is None or len(found) == self.shape[0]
+        return found if whole or found is None else found.between(self._first, self._first + self.shape[0])
 
     def read(self, start: int, stop: int, n_threads: int) -> NDArray[Any]:
         """Return a range."""
-        return self._array.read(start, stop, n_threads)
+        return self._array.read(self._first + start, self._first + stop, n_threads)
 
 
 class _Mapped(Cut):
     """An array whose elements are changed as they are read."""
 
     def __init__(self, array: StoredArray, change: Callable[[NDArray[Any]], NDArray[Any]]) -> None:
-        super().__init__(array, array.shape[0])
+        super().__init__(array, 0, array.shape[0])
         self._change = change
 
     @property
     def why_copied(self) -> str:
         """Why the array cannot be used where it lies."""
-        return "stored in another gene order than the first file"
+        return self._array.why_copied or "stored in another gene order than the first file"
 
     def in_place(self) -> ChunkedArray | None:
         """Return None."""

@@ -87,16 +87,20 @@ class MemoryAnnData:
         """Names of the embeddings."""
         return [str(key) for key in self._adata.obsm]
 
-    def matrix(self, layer: str | None) -> Matrix:
-        """``X`` or a layer."""
-        what = "X" if layer is None else f"layer {layer!r}"
-        if layer is not None and layer not in self.layers():
-            values = None
-        else:
+    def values(self, layer: str | None) -> Any:
+        """``X`` or a layer, as the AnnData has it."""
+        values = None
+        if layer is None or layer in self.layers():
             values = self._adata.X if layer is None else self._adata.layers[layer]
         if values is None:
+            what = "X" if layer is None else f"layer {layer!r}"
             msg = f"{self.name}: has no {what} (layers: {some(self.layers()) or 'none'}); pass layer=..."
             raise DataError(msg)
+        return values
+
+    def matrix(self, layer: str | None) -> Matrix:
+        """``X`` or a layer."""
+        values, what = self.values(layer), "X" if layer is None else f"layer {layer!r}"
         try:
             return self._wrap(values, what)
         except DataError as error:

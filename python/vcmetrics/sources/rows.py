@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from vcmetrics._errors import DataError
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,18 @@ class Rows:
     indices: ChunkedArray
     data: ChunkedArray
 
+    @classmethod
+    def joined(cls, parts: Sequence[Rows]) -> Rows:
+        """Rows one behind the other, left where they lie; parts of narrower types than others are copied."""
+        if len(parts) == 1:
+            return parts[0]
+        indptr = [np.zeros(1, np.int64)]
+        for part in parts:
+            indptr.append(part.indptr[1:] + indptr[-1][-1])
+        indices = ChunkedArray.joined(_of_one_type([part.indices for part in parts]))
+        data = ChunkedArray.joined(_of_one_type([part.data for part in parts]))
+        return cls(sum(part.n_rows for part in parts), parts[0].n_cols, np.concatenate(indptr), indices, data)
+
     @property
     def nnz(self) -> int:
         """Stored values, explicit zeros included."""
@@ -152,3 +167,33 @@ class Rows:
             *self.indices.args(),
             *self.data.args(),
         )
+
+
+def _of_one_type(arrays: Sequence[ChunkedArray]) -> list[ChunkedArray]:
+    common = np.result_type(*(array.dtype for array in arrays))
+    return [
+        array if array.dtype == common else ChunkedArray.of(array.read(0, len(array)).astype(common))
+        for array in arrays
+    ]
+
+
+class RowsElsewhere(Rows):
+    """Rows that other processes read: a pass over them runs there.
+
+    ``indices`` and ``data`` are empty; ``indptr`` is that of the rows.
+    """
+
+    def take(self, chosen: NDArray[np.int64]) -> Rows:
+        """The rows ``chosen``, in that order, brought here."""
+        raise NotImplementedError
+
+    def gather(self, pairs: Sequence[Any], recipe: Any, progress: Any) -> list[dict[str, NDArray[Any]]]:
+        """What :func:`vcmetrics.summary.group_summary.gather` gives, from where the rows are."""
+        raise NotImplementedError
+
+    def args(self) -> tuple[object, ...]:
+        """Refuse: kernels take rows of this process."""
+        msg = (
+            "this needs the cells themselves in one process; call the function of vcmetrics in place of vcmetrics.dask"
+        )
+        raise DataError(msg)
