@@ -53,6 +53,8 @@ _FAMILIES = (
     "profile_error",
     "weighted_error",
     "norm_error",
+    "delta_correlation",
+    "r2",
 )
 
 
