@@ -36,13 +36,33 @@ CHOICES = {
     "min_cells": (0, 3),
     "of": ("variance", "sd"),
     "zero_weights": ("nan", "uniform"),
+    "decimals": (None, 1, 2),
+    "correction": (True, False),
+    "side": ("real", "pred"),
+    "statistic": ("mean", "median"),
+    "k": (20, 3),
+    "rank_rule": ("average", "first"),
+    "min_abs_lfc": (0.5, 1.0),
 }
 # of parameters whose values differ from row to row
 OWN_CHOICES = {
     "squared_error": {"reduce": ("mean", "sum", "root", "root_sum")},
     "absolute_error": {"reduce": ("mean", "sum")},
     # ties of effects against a mean are a matter of its rounding; see test_delta_correlation for the others
-    "effect_spearman": {"reference": ("control", "none")},
+    **{
+        name: {"reference": ("control", "none")}
+        for name in (
+            "effect_spearman",
+            "direction_correct",
+            "direction_opposite",
+            "direction_one_zero",
+            "direction_p_value",
+            "fold_change_contrast",
+            "overlap_top_n",
+            "jaccard_top",
+        )
+    },
+    "effect_pair_cosine": {"exclude": ("none", "panel")},
     "effect_undefined": {"method": ("pearson", "spearman", "cosine")},
 }
 

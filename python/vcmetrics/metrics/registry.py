@@ -55,6 +55,9 @@ _FAMILIES = (
     "norm_error",
     "delta_correlation",
     "r2",
+    "direction",
+    "variation",
+    "effect_lists",
 )
 
 
