@@ -43,6 +43,10 @@ CHOICES = {
     "k": (20, 3),
     "rank_rule": ("average", "first"),
     "min_abs_lfc": (0.5, 1.0),
+    "column": ("p_value", "p_adj"),
+    "clip": (4.0, None, 1.0),
+    "min_expression": (None, 0.1),
+    "min_variance": (None, 0.2),
 }
 # of parameters whose values differ from row to row
 OWN_CHOICES = {
@@ -63,6 +67,7 @@ OWN_CHOICES = {
         )
     },
     "effect_pair_cosine": {"exclude": ("none", "panel")},
+    "r_gene": {"method": ("pearson", "spearman", "concordance"), "statistic": ("median", "mean", "q25")},
     "effect_undefined": {"method": ("pearson", "spearman", "cosine")},
 }
 

@@ -58,6 +58,8 @@ _FAMILIES = (
     "direction",
     "variation",
     "effect_lists",
+    "signed_p",
+    "per_gene",
 )
 
 
