@@ -47,6 +47,11 @@ CHOICES = {
     "clip": (4.0, None, 1.0),
     "min_expression": (None, 0.1),
     "min_variance": (None, 0.2),
+    "ddof": (0, 1),
+    "within": (1.0, 0.3),
+    "above": (0.0, 2.0),
+    "below": (None, 3.0),
+    "min_mean": (0.5, 0.0),
 }
 # of parameters whose values differ from row to row
 OWN_CHOICES = {

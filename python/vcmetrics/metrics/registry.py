@@ -60,6 +60,7 @@ _FAMILIES = (
     "effect_lists",
     "signed_p",
     "per_gene",
+    "cell_range",
 )
 
 
