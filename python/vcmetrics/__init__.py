@@ -12,7 +12,7 @@ from vcmetrics._errors import DataError, DeviceError, VcmetricsWarning
 from vcmetrics._version import __version__
 
 if TYPE_CHECKING:
-    from vcmetrics import arrays, datasets
+    from vcmetrics import arrays, baselines, datasets
     from vcmetrics.backend.config import show_config
     from vcmetrics.distances.bootstrap import bootstrap_distance
     from vcmetrics.distances.compare import compare_distance
@@ -40,6 +40,7 @@ _LAZY: dict[str, tuple[str, bool]] = {
     "Reference": ("vcmetrics.scoring.profile_reference", True),
     "ScoreResult": ("vcmetrics.results.score_result", True),
     "arrays": ("vcmetrics.arrays", False),
+    "baselines": ("vcmetrics.baselines", False),
     "bootstrap_distance": ("vcmetrics.distances.bootstrap", True),
     "compare_distance": ("vcmetrics.distances.compare", True),
     "compare_scores": ("vcmetrics.scoring.interval", True),
@@ -72,6 +73,7 @@ __all__ = [
     "VcmetricsWarning",
     "__version__",
     "arrays",
+    "baselines",
     "bootstrap_distance",
     "compare_distance",
     "compare_scores",
