@@ -12,8 +12,9 @@ from vcmetrics._errors import DataError, DeviceError, VcmetricsWarning
 from vcmetrics._version import __version__
 
 if TYPE_CHECKING:
-    from vcmetrics import arrays, baselines, datasets
+    from vcmetrics import arrays, baselines, calibration, datasets
     from vcmetrics.backend.config import show_config
+    from vcmetrics.calibration.ratio import calibrate
     from vcmetrics.distances.bootstrap import bootstrap_distance
     from vcmetrics.distances.compare import compare_distance
     from vcmetrics.distances.conventions import list_conventions
@@ -42,6 +43,8 @@ _LAZY: dict[str, tuple[str, bool]] = {
     "arrays": ("vcmetrics.arrays", False),
     "baselines": ("vcmetrics.baselines", False),
     "bootstrap_distance": ("vcmetrics.distances.bootstrap", True),
+    "calibrate": ("vcmetrics.calibration.ratio", True),
+    "calibration": ("vcmetrics.calibration", False),
     "compare_distance": ("vcmetrics.distances.compare", True),
     "compare_scores": ("vcmetrics.scoring.interval", True),
     "datasets": ("vcmetrics.datasets", False),
@@ -75,6 +78,8 @@ __all__ = [
     "arrays",
     "baselines",
     "bootstrap_distance",
+    "calibrate",
+    "calibration",
     "compare_distance",
     "compare_scores",
     "datasets",
