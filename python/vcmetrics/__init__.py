@@ -12,7 +12,7 @@ from vcmetrics._errors import DataError, DeviceError, VcmetricsWarning
 from vcmetrics._version import __version__
 
 if TYPE_CHECKING:
-    from vcmetrics import arrays, baselines, calibration, datasets
+    from vcmetrics import arrays, baselines, calibration, confounders, datasets
     from vcmetrics.backend.config import show_config
     from vcmetrics.calibration.ratio import calibrate
     from vcmetrics.distances.bootstrap import bootstrap_distance
@@ -47,6 +47,7 @@ _LAZY: dict[str, tuple[str, bool]] = {
     "calibration": ("vcmetrics.calibration", False),
     "compare_distance": ("vcmetrics.distances.compare", True),
     "compare_scores": ("vcmetrics.scoring.interval", True),
+    "confounders": ("vcmetrics.confounders", False),
     "datasets": ("vcmetrics.datasets", False),
     "differential_expression": ("vcmetrics.summary.summarize", True),
     "discrimination": ("vcmetrics.retrieval.discrimination", True),
@@ -82,6 +83,7 @@ __all__ = [
     "calibration",
     "compare_distance",
     "compare_scores",
+    "confounders",
     "datasets",
     "differential_expression",
     "discrimination",

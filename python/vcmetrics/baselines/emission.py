@@ -17,7 +17,7 @@ from vcmetrics.summary.single_precision import log_normalised
 if TYPE_CHECKING:
     from anndata import AnnData
 
-EMISSIONS = ("cells", "tile", "profiles")
+EMISSIONS = ("cells", "dispersed", "tile", "profiles")
 Place = tuple[str, str]  # context, label
 
 
@@ -36,29 +36,47 @@ def linear(profile: Floats, total: float, how: Reading) -> Floats:
     return np.maximum(profile, 0.0)
 
 
-def rescaled(pool: Any, counts: Floats, n: int, rng: np.random.Generator) -> Any:
-    """``n`` control cells, drawn with replacement and scaled gene by gene so that their mean becomes ``counts``.
+def rescaled(pool: Any, counts: Floats, n: int, rng: np.random.Generator, *, sampled: bool = False) -> Any:
+    """``n`` control cells, drawn with replacement and scaled gene by gene to a mean of ``counts``.
 
-    The spread is that of real cells; the mean is the profile's, not a sample of it, so that a baseline is judged by its
-    profile. Products are rounded up or down at random by their fraction, which keeps the expectation and gives whole
-    counts; genes that no drawn cell expresses come from a Poisson distribution.
+    The spread is that of real cells. Either the mean of the drawn cells becomes the profile's, so that a baseline is
+    judged by its profile, or (``sampled``) that of all control cells would, and the drawn cells' is a sample of it.
+    Products are rounded to whole counts; a gene that no such cell expresses is dealt out to cells at random.
     """
-    from scipy.sparse import csr_matrix
+    from scipy.sparse import csc_matrix
 
-    cells = pool[rng.integers(0, pool.shape[0], size=n)].astype(np.float64)
-    drawn = np.asarray(cells.mean(axis=0)).ravel()
+    cells = pool[rng.integers(0, pool.shape[0], size=n)].astype(np.float64).tocsc()
+    drawn = np.asarray((pool if sampled else cells).mean(axis=0, dtype=np.float64)).ravel()
     silent = drawn <= 0.0
     scale = np.where(silent, 0.0, counts / np.where(silent, 1.0, drawn))
-    cells.data *= scale[cells.indices]
-    cells.data = np.floor(cells.data + rng.random(cells.data.size))
+    start = rng.random(counts.size)
+    cells.data = rounded(cells.data * np.repeat(scale, np.diff(cells.indptr)), cells.indptr, start)
     awake = np.flatnonzero(silent & (counts > 0.0))
     if awake.size:
-        extra = rng.poisson(counts[awake], (n, awake.size)).astype(np.float64)
-        row, place = np.nonzero(extra)
-        cells = cells + csr_matrix((extra[row, place], (row, awake[place])), shape=cells.shape)
+        genes = np.repeat(awake, np.floor(n * counts[awake] + start[awake]).astype(np.int64))
+        places = (rng.integers(0, n, genes.size), genes)
+        cells = cells + csc_matrix((np.ones(genes.size), places), shape=cells.shape)
+    cells = cells.tocsr()
     cells.eliminate_zeros()
     cells.sort_indices()
     return cells.astype(np.float32)
+
+
+def rounded(values: Floats, starts: NDArray[Any], first: Floats) -> Floats:
+    """Each value rounded up or down, so that the sum of a gene's values keeps to less than 1.
+
+    ``values`` lie gene by gene, those of gene g from ``starts[g]``; ``first`` in [0, 1) is where each gene's rounding
+    begins. Drawn uniformly, every value keeps its expectation.
+
+    Examples
+    --------
+    >>> rounded(np.array([0.5, 0.5, 0.5, 1.25]), np.array([0, 3, 4]), np.array([0.2, 0.9])).tolist()
+    [0.0, 1.0, 0.0, 2.0]
+    """
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    gene = np.repeat(np.arange(first.size), np.diff(starts))
+    base = first[gene] - sums[starts[gene]]
+    return np.asarray(np.floor(sums[1:] + base) - np.floor(sums[:-1] + base))
 
 
 def emitted(
@@ -94,7 +112,7 @@ def emitted(
     if emit == "profiles":
         return profile_table(side, profiles, how), "profiles"
     counted = side.whole and how.space != "mean_of_logs"
-    drawn = emit == "cells" and counted
+    drawn = emit in ("cells", "dispersed") and counted
     rng = np.random.default_rng(seed)
     blocks: list[Any] = []
     places: list[Place] = []
@@ -107,9 +125,9 @@ def emitted(
         for place in sorted(p for p in profiles if p[0] == context):
             n = side.members(*place).size if n_cells is None else n_cells
             if drawn:
-                blocks.append(rescaled(pool, linear(profiles[place], total, how), n, rng))
+                blocks.append(rescaled(pool, linear(profiles[place], total, how), n, rng, sampled=emit == "dispersed"))
             else:
-                value = profiles[place]
+                value = np.maximum(profiles[place], 0.0) if side.positive else profiles[place]
                 if counted:  # a row of mean counts
                     value = linear(value, total, how)
                 one = csr_matrix(value.astype(np.float32)[None])
@@ -117,7 +135,7 @@ def emitted(
             places += [place] * n
         blocks.append(pool.astype(np.float32))
         places += [(context, how.control)] * control.size
-    return as_anndata(vstack(blocks, format="csr"), places, side, how), "dispersed" if drawn else "tile"
+    return as_anndata(vstack(blocks, format="csr"), places, side, how), emit if drawn else "tile"
 
 
 def profile_table(side: Side, profiles: Mapping[Place, Floats], how: Reading) -> AnnData:
@@ -140,7 +158,10 @@ def as_anndata(values: Any, places: Sequence[Place], side: Side, how: Reading) -
     if how.context_col is not None:
         columns[how.context_col] = pd.Categorical([context for context, _ in places])
     obs = pd.DataFrame(columns, index=[f"c{k}" for k in range(len(places))])
-    return AnnData(values, obs=obs, var=pd.DataFrame(index=pd.Index(side.source.genes.astype(str), dtype=object)))
+    made = AnnData(values, obs=obs, var=pd.DataFrame(index=pd.Index(side.source.genes.astype(str), dtype=object)))
+    if how.layer is not None:  # where a scorer looks that reads this layer of both sides
+        made.layers[how.layer] = made.X
+    return made
 
 
 def copied(side: Side, chosen: NDArray[np.int64], how: Reading) -> AnnData:

@@ -41,7 +41,7 @@ class Side:
     """One side: its profiles, and the cells that they were made of.
 
     ``labels`` and ``contexts`` name every cell ("" without contexts), None where a cell has no label; ``totals`` are
-    sums of the stored values, ``whole`` says that these are counts.
+    sums of the stored values. ``positive`` says that none of these is negative, ``whole`` that they are counts.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Side:
     labels: NDArray[np.object_]
     contexts: NDArray[np.object_]
     totals: Floats
+    positive: bool
     whole: bool
 
     def members(self, context: str, label: str) -> NDArray[np.int64]:
@@ -99,9 +100,9 @@ def read_side(data: Any, name: str, how: Reading) -> Side:
         )
         title = cells.name
     totals = np.asarray(facts["totals"], np.float64)
-    whole = not facts["n_fractional"] and not facts["n_negative"]
+    positive = not facts["n_negative"]
     source = source_of(profiles, labels, contexts, totals, how)
-    return Side(title, column, source, rows, labels, contexts, totals, whole)
+    return Side(title, column, source, rows, labels, contexts, totals, positive, positive and not facts["n_fractional"])
 
 
 def source_of(

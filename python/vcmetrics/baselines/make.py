@@ -103,10 +103,12 @@ def make(
         Without ``train``: leave a perturbation out of its own baseline. False: its truth leaks in.
     emit
         ``"cells"``: control cells drawn with replacement and scaled gene by gene until their mean is the profile,
-        rounded at random to whole counts (``mean_of_logs`` and log-normalised values, for which scaling means nothing:
-        as ``"tile"``).
+        rounded to whole counts (``mean_of_logs`` and log-normalised values, for which scaling means nothing:
+        as ``"tile"``). ``"dispersed"``: the same, but the drawn cells' mean is a sample of the profile, as noisy as
+        that of real cells.
         ``"tile"``: the profile on every row; mean counts where the data are counts, then not whole numbers.
-        ``"profiles"``: one row a perturbation and one for the control, float64, in ``space``.
+        ``"profiles"``: one row a perturbation and one for the control, float64, in ``space``. Cells are cut off at 0
+        where the data hold no negative value; profiles are not.
     n_cells
         Cells a perturbation; None: as many as the test data have.
     seed
@@ -132,8 +134,9 @@ def make(
 
     Notes
     -----
-    Emitted cells have the spread of real cells around a mean without their sampling noise; errors that subtract an
-    estimate of that noise (``expr_mse_unbiased…``) are lowered by it where profiles differ between perturbations.
+    ``"cells"`` have the spread of real cells around a mean without their sampling noise: errors that subtract an
+    estimate of that noise (``expr_mse_unbiased…``) come out too low where profiles differ between perturbations; judge
+    those by ``"dispersed"`` cells.
 
     Cost: one read of each side; ``linear-pca`` without ``train`` one decomposition a perturbation. Memory: the cells
     that are emitted. Of ``log_of_sums`` profiles the shares are taken, so a sum of effects is normalised anew.
@@ -276,7 +279,7 @@ def of_test_cells(
         made, emission = emitted(half, profiles, how, emit, n_cells, seed)
         mean = "the mean of its perturbations" if trained is None else f"the mean of {trained.name}"
         return made, {"emit": emission, "train": f"{DUPLICATE}, and {mean}"}
-    if n_cells is not None or emit == "tile":
+    if n_cells is not None or emit in ("tile", "dispersed"):
         msg = f"{kind} is made of observed cells: pass emit='cells' or 'profiles', and no n_cells"
         raise ValueError(msg)
     one, told_train = side, "the test cells: LEAKS by design"

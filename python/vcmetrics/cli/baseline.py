@@ -65,8 +65,8 @@ _OTHERS = (
 @click.option(
     "--emit",
     type=click.Choice(["dispersed", "tile", "cells", "profiles"]),
-    help="Control cells rescaled to the profile ('cells'; 'dispersed' for mean-response), the profile itself on every "
-    "row ('tile'), or one row a perturbation ('profiles').",
+    help="Control cells rescaled to the profile exactly ('cells') or in expectation ('dispersed', the default of "
+    "mean-response), the profile itself on every row ('tile'), or one row a perturbation ('profiles').",
 )
 @click.option("--n-cells", type=click.IntRange(min=1), help="Cells a perturbation [default: as many as REAL has].")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of every draw.")
@@ -129,8 +129,6 @@ def write_baseline(kind: str, real: Path, output: Path, options: dict[str, Any])
     if truth is not None and kind not in DUPLICATES:
         msg = f"--truth is for {' and '.join(DUPLICATES)}; {kind} is scored against REAL itself"
         raise click.UsageError(msg)
-    if options.get("emit") == "dispersed":
-        options["emit"] = "cells"
     if "target_map" in options:
         options["target_map"] = read_target_map(options["target_map"])
     try:
