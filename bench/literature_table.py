@@ -25,6 +25,8 @@ import pandas as pd
 import vcmetrics as vcm
 from vcmetrics import baselines
 from vcmetrics.datasets import demo
+from vcmetrics.metrics import registry
+from vcmetrics.presets.preset import get_preset
 
 # prediction -> colour; mean and replicate are the two ends
 PREDICTIONS = {
@@ -38,17 +40,39 @@ ENDS = ("mean", "replicate")
 
 @dataclass
 class Study:
-    """One data set: the truth and what predicts it."""
+    """One split of a data set: the truth, what it was cut from, and what predicts it."""
 
     name: str
     truth: anndata.AnnData
+    real: anndata.AnnData
     train: anndata.AnnData
-    predictions: dict[str, anndata.AnnData]
+    replicate: anndata.AnnData
+    combined: bool
+    seed: int
     how: dict[str, Any]
+
+    @property
+    def depths(self) -> pd.Series:
+        """Totals of the cells of the truth."""
+        return pd.Series(np.asarray(self.truth.X.sum(axis=1)).ravel(), index=self.truth.obs_names)
+
+    def predictions(self, **space: Any) -> dict[str, anndata.AnnData]:
+        """Every prediction; ``space`` and ``target_sum`` as the baselines take them."""
+        how = {k: self.how[k] for k in ("pert_col", "control")} | {"seed": self.seed, **space}
+        made = {
+            "mean": baselines.perturbed_mean(self.truth, train=self.train, **how),
+            "replicate": self.replicate,
+            "control": baselines.no_change(self.truth, **how),
+            "count-only": baselines.nearest_by_depth(self.truth, train=self.train, **how),
+            "interpolated duplicate": baselines.interpolated_duplicate(self.real, train=self.train, **how),
+        }
+        if self.combined:
+            made["additive"] = baselines.additive(self.truth, train=self.train, **how)
+        return made
 
 
 def study(name: str, path: Path, pert_col: str, control: str, query: str | None, part: str | None, seed: int) -> Study:
-    """Halve the cells and make the predictions."""
+    """Halve the cells."""
     cells = anndata.read_h5ad(path)
     if query:
         column, _, value = query.partition("=")
@@ -66,31 +90,37 @@ def study(name: str, path: Path, pert_col: str, control: str, query: str | None,
     if part == "doubles":  # no combination is seen, and no control cell of the truth
         singles = cells[labels.isin(seen - {control}).to_numpy()]
         train = anndata.concat([again[again.obs[pert_col] == control], singles], join="inner")
-    made = {
-        "mean": baselines.perturbed_mean(truth, train=train, seed=seed, **how),
-        "replicate": again,
-        "control": baselines.no_change(truth, seed=seed, **how),
-        "count-only": baselines.nearest_by_depth(truth, train=train, seed=seed, **how),
-        "interpolated duplicate": baselines.interpolated_duplicate(real, train=train, seed=seed, **how),
-    }
-    if part == "doubles":
-        made["additive"] = baselines.additive(truth, train=train, seed=seed, **how)
     known = set(truth.var_names)
     targets = {x: x if x in known else None for x in labels.unique()}
-    return Study(name, truth, train, made, how | {"target_map": targets})
+    return Study(name, truth, real, train, again, part == "doubles", seed, how | {"target_map": targets})
 
 
-def scored(one: Study, preset: str) -> tuple[dict[str, Any], str]:
-    """Results of every prediction by one rule set; or why there are none."""
+def scored(one: Study, preset: str, made: dict[str, anndata.AnnData]) -> dict[str, Any]:
+    """Results of every prediction by one rule set."""
     takes_train = "train" in inspect.signature(vcm.score).parameters
     extra = {"train": one.train} if takes_train else {}
-    try:
-        return {
-            name: vcm.score(pred, one.truth, preset=preset, **one.how, **extra)
-            for name, pred in one.predictions.items()
-        }, ""
-    except vcm.DataError as error:
-        return {}, str(error)
+    return {name: vcm.score(pred, one.truth, preset=preset, **one.how, **extra) for name, pred in made.items()}
+
+
+def by_rules(one: Study, preset: str, counts: dict[str, anndata.AnnData]) -> pd.DataFrame:
+    """Where each prediction lies by every metric of a rule set.
+
+    Cells cannot have a wanted mean of counts and a wanted mean of logs at once. Where profiles are means of logs, the
+    metrics of profiles are taken of predictions made in that space, as the tools' own baselines are; those of single
+    cells and of tests of whole counts with a spread.
+    """
+    table = placed(scored(one, preset, counts), one.seed)
+    rules = get_preset(preset)
+    if rules.comparator not in ("lognorm", "mean_of_logs"):
+        return table
+    depths = one.depths
+    if rules.target_sum == "median_real_control":
+        depths = depths[(one.truth.obs[one.how["pert_col"]] == one.how["control"]).to_numpy()]
+    target = float(depths.median()) if isinstance(rules.target_sum, str) else rules.target_sum
+    logs = placed(scored(one, preset, one.predictions(space="mean_of_logs", target_sum=target)), one.seed)
+    needs = {m: registry.get(m).needs for m in table.index.get_level_values("metric").unique()}
+    of_profiles = [not needs[m] & {"de", "cells"} for m in table.index.get_level_values("metric")]
+    return table.where(~pd.Series(of_profiles, index=table.index), logs)
 
 
 def placed(found: dict[str, Any], seed: int) -> pd.DataFrame:
@@ -119,24 +149,26 @@ def over_splits(tables: list[pd.DataFrame]) -> pd.DataFrame:
     out = grouped[["value", "null", "ceiling"]].mean()
     out["calibrated"] = (out["value"] - out["null"]) / (out["ceiling"] - out["null"])
     out["usable"] = grouped["usable"].mean() > 0.5
+    out["verdict"] = ""
     sure = grouped["sure"].mean() > 0.5
     for word, side in (("better", grouped["ahead"].min() > 0), ("worse", grouped["ahead"].max() < 0)):
         out.loc[side & sure, "verdict"] = word
-    return out.assign(verdict=out["verdict"].fillna("") if "verdict" in out else "")
+    return out
 
 
 def table_of(studies: list[Study]) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
     """One row a rule set; every metric; and the rule sets that refuse these data."""
     rows, every, refused = {}, {}, []
+    counts = [one.predictions() for one in studies]
     for preset in vcm.list_presets():
         start = time.perf_counter()
         tables = []
-        for seed, one in enumerate(studies):
-            found, why = scored(one, preset)
-            if why:
-                refused.append(f"{preset}: {why}")
+        for one, made in zip(studies, counts, strict=True):
+            try:
+                tables.append(by_rules(one, preset, made))
+            except vcm.DataError as error:
+                refused.append(f"{preset}: {error}")
                 break
-            tables.append(placed(found, seed))
         if len(tables) < len(studies):
             continue
         every[preset] = over_splits(tables)
