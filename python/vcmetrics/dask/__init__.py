@@ -51,7 +51,8 @@ def summarize(
     layer
         Read this layer in place of ``X``.
     **options
-        Of :func:`vcmetrics.summarize`. ``progress(done, total)`` is called here as tasks are done.
+        Of :func:`vcmetrics.summarize`, but for ``checkpoint``. ``progress(done, total)`` is called here as tasks are
+        done. Each worker keeps to half of its memory limit.
 
     Returns
     -------
@@ -80,6 +81,9 @@ def summarize(
     """
     from vcmetrics.summary.summarize import summarize as here
 
+    if options.get("checkpoint") is not None:
+        msg = "checkpoint= belongs to one process; on a cluster what a lost worker had done is done again"
+        raise ValueError(msg)
     with _opened(data, client, layer) as cells:
         return here(cells, layer=layer, **options)
 

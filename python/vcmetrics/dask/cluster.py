@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import count
 from typing import Any
 from uuid import uuid4
 
-from distributed import Client, LocalCluster, as_completed, get_client, wait
+from distributed import Client, LocalCluster, as_completed, get_client, get_worker, wait
 
 import dask
 from dask import delayed
+from vcmetrics.backend.memory import spending
 from vcmetrics.backend.threads import resolve_threads
 
 Progress = Callable[[int, int], None]
@@ -42,8 +44,20 @@ def n_threads(client: Client) -> int:
 
 def task(function: Callable[..., Any], *args: Any) -> Any:
     """A task to be computed; its name shows on the dashboard."""
+    whole = partial(bounded, function)
     key = f"vcmetrics-{function.__name__.strip('_')}-{_run}-{next(_numbers)}"
-    return delayed(function, pure=False, traverse=False)(*args, dask_key_name=key)
+    return delayed(whole, pure=False, traverse=False)(*args, dask_key_name=key)
+
+
+def bounded(function: Callable[..., Any], *args: Any) -> Any:
+    """Run a task within half of what its worker has for each of its threads."""
+    try:
+        worker = get_worker()
+    except ValueError:  # run without a cluster
+        return function(*args)
+    limit = worker.memory_manager.memory_limit
+    with spending(limit // (2 * worker.state.nthreads) if limit else None):
+        return function(*args)
 
 
 def broadcast(client: Client, one: Any) -> Any:

@@ -12,17 +12,21 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vcmetrics._errors import DataError
+from vcmetrics.backend.memory import current_budget
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.sources.rows import ChunkedArray, Rows, RowsElsewhere
 from vcmetrics.summary.archive import map_archive, write_archive
 from vcmetrics.summary.plan import Groups
 from vcmetrics.summary.single_precision import exponentiated, log_normalised, per_million
+
+if TYPE_CHECKING:
+    from vcmetrics.summary.checkpoint import Checkpoint
 
 Array = NDArray[Any]
 Progress = Callable[[int, int], None]
@@ -63,6 +67,14 @@ class Side:
     rows: Rows
     totals: NDArray[np.float64]
     groups: Groups
+
+    def used(self) -> Side:
+        """The cells of the groups alone, left where they lie; ``self`` where they are most of them."""
+        chosen = np.flatnonzero(self.groups.codes >= 0)
+        if 2 * chosen.size > self.groups.codes.size:
+            return self
+        codes = self.groups.codes[chosen]
+        return Side(self.rows.take(chosen), self.totals[chosen], replace(self.groups, codes=codes))
 
     def control_cells(self) -> Side:
         """The control cells alone, copied compactly."""
@@ -342,37 +354,72 @@ def gather(
     *,
     n_threads: int | None = None,
     progress: Progress | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> list[dict[str, Array]]:
     """Run the pass: one dict of tables a side.
 
-    Each element of ``pairs`` is a side and the side whose control it is ranked against (None: its own, if any).
+    Each element of ``pairs`` is a side and the side whose control it is ranked against (None: its own, if any). The
+    pass keeps within the memory budget in force; ``checkpoint`` (of one pair) holds what an earlier run has done.
     """
+    from vcmetrics.summary import cell_pass
+
     for side in (side for pair in pairs for side in pair if side is not None):
         if isinstance(side.rows, RowsElsewhere):
             return side.rows.gather(pairs, recipe, progress)
-    how: dict[str, Any] = {"n_threads": n_threads, "progress": progress}
     kernel = SINGLE_PRECISION.get(recipe.key)
-    if kernel is not None:
-        made = {
-            id(s): replace(s, rows=kernel(s.rows, s.totals, recipe.scale)) for p in pairs for s in p if s is not None
-        }
-        plain = replace(recipe, key="raw")
-        return gather([(made[id(s)], None if c is None else made[id(c)]) for s, c in pairs], plain, **how)
+    how: dict[str, Any] = {"n_threads": n_threads, "progress": progress}
     if "expm1_32" in recipe.fields:
         out = gather(pairs, replace(recipe, fields=recipe.fields - {"expm1_32"}), **how)
+        plain = Recipe("raw", 1.0, frozenset({"sum"}))
         for (side, _), tables in zip(pairs, out, strict=True):
-            linear = replace(side, rows=exponentiated(side.rows))
-            (sums,) = gather([(linear, None)], Recipe("raw", 1.0, frozenset({"sum"})), n_threads=n_threads)
+            sums = cell_pass.summed(side, plain, n_threads=n_threads, value_of=lambda rows, _: exponentiated(rows))
             tables["expm1_32"] = sums["sum"]
         return out
-    return run_pass(pairs, recipe, **how)
+    if recipe.fields <= set(cell_pass.SUMS):
+        value_of = None if kernel is None else lambda rows, totals: kernel(rows, totals, recipe.scale)
+        whole = sum(side.rows.nnz for side, _ in pairs)
+        done, out = 0, []
+        for side, _ in pairs:
+            out.append(
+                cell_pass.summed(
+                    side,
+                    recipe,
+                    n_threads=n_threads,
+                    progress=_behind(progress, done, whole),
+                    value_of=value_of,
+                    checkpoint=checkpoint,
+                )
+            )
+            done += side.rows.nnz
+        return out
+    begun = None if checkpoint is None else checkpoint.head.get("kind")
+    cut = cell_pass.plan_cut(pairs, recipe, kind=begun, kept=checkpoint is not None)
+    if cut.kind == "whole":
+        return run_pass(pairs, recipe, **how)
+    current_budget().note(f"rank sums by {cut.words}")
+    make = cell_pass.by_groups if cut.kind == "groups" else cell_pass.by_genes
+    return make(pairs, recipe, cut, run_pass, **how, checkpoint=checkpoint)
+
+
+def _behind(progress: Progress | None, before: int, whole: int) -> Progress | None:
+    """Progress of work of which ``before`` of ``whole`` was done when this part began."""
+    return None if progress is None else lambda done, _: progress(before + done, whole)
 
 
 def run_pass(
     pairs: Sequence[tuple[Side, Side | None]], recipe: Recipe, *, n_threads: int | None, progress: Progress | None
 ) -> list[dict[str, Array]]:
-    """One call of the compiled pass."""
+    """One call of the compiled pass, on values that NumPy makes first where the recipe wants them."""
     from vcmetrics import _core
+
+    kernel = SINGLE_PRECISION.get(recipe.key)
+    if kernel is not None:
+        made: dict[int, Side] = {}
+        for s in (s for pair in pairs for s in pair if s is not None and id(s) not in made):
+            used = s.used()
+            made[id(s)] = replace(used, rows=kernel(used.rows, used.totals, recipe.scale))
+        pairs = [(made[id(s)], None if c is None else made[id(c)]) for s, c in pairs]
+        recipe = replace(recipe, key="raw")
 
     sides: list[Side] = []
     for s in [side for side, _ in pairs] + [control for _, control in pairs if control is not None]:
@@ -404,7 +451,10 @@ def run_pass(
 
 def group_totals(side: Side) -> NDArray[np.float64]:
     """Sum of the cells' totals per group; exact for counts."""
-    used = side.groups.codes >= 0
-    return np.bincount(side.groups.codes[used], weights=side.totals[used], minlength=len(side.groups.labels)).astype(
-        np.float64
-    )
+    return totals_of_groups(side.totals, side.groups)
+
+
+def totals_of_groups(totals: NDArray[np.float64], groups: Groups) -> NDArray[np.float64]:
+    """The same of totals and groups."""
+    used = groups.codes >= 0
+    return np.bincount(groups.codes[used], weights=totals[used], minlength=len(groups.labels)).astype(np.float64)

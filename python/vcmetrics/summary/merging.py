@@ -9,12 +9,14 @@ from functools import reduce
 from typing import Any
 
 from vcmetrics._errors import DataError
+from vcmetrics.backend.memory import budgeted
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.sources import align_genes, open_cells
 from vcmetrics.sources.genes import some
 from vcmetrics.summary.group_summary import GroupSummary, Progress, Recipe
 
 
+@budgeted
 def merge_summaries(
     summaries: Iterable[GroupSummary | str | os.PathLike[str]],
     *,
@@ -22,6 +24,7 @@ def merge_summaries(
     pert_col: str | None = None,
     layer: str | None = None,
     n_threads: int | None = None,
+    memory_budget: int | float | str | None = None,
     progress: Progress | None = None,
 ) -> GroupSummary:
     """One summary of data that were summarised in parts, such as file by file.
@@ -36,7 +39,7 @@ def merge_summaries(
         and jackknife where the parts had other control cells, or share a perturbation. None leaves those out then.
     pert_col, layer
         Of ``data``; those of the parts where None.
-    n_threads, progress
+    n_threads, memory_budget, progress
         As of :func:`vcmetrics.summarize`, for ``data``.
 
     Returns
@@ -86,14 +89,15 @@ def merge_summaries(
     if column is None:
         msg = f"{merged.name}: the summaries do not say which column their labels are of; pass pert_col="
         raise DataError(msg)
-    from vcmetrics.summary.summarize import checked_side
+    from vcmetrics.summary.summarize import checked_side, groups_of
 
     threads = resolve_threads(n_threads)
     layer = merged.facts.get("layer") if layer is None else layer
     with open_cells(data, layer=layer) as cells:
         order = align_genes(cells.genes, merged.genes, pred_name=cells.name, real_name=merged.name)
         cells = cells.with_gene_order(order)
-        side = checked_side(cells, column, merged.control, threads, counts=merged.facts.get("kind") == "counts")
+        groups = groups_of(cells, column, merged.control)
+        side = checked_side(cells, groups, threads, counts=merged.facts.get("kind") == "counts")
         _check_cells(merged, cells.name, dict(zip(side.groups.labels, _sizes(side), strict=True)))
         for recipe in recipes:
             merged = merged.finish(side, recipe, n_threads=threads, progress=progress)
