@@ -171,7 +171,12 @@ def score(
     Raises
     ------
     DataError
-        As there; or for a metric, or a scale, that needs single cells: those are no sums over groups.
+        As there; or for a metric that needs single cells: it is no sum over groups.
+
+    Notes
+    -----
+    The baseline of ``scale="auto"`` has as many cells as ``real`` and is made and scored here; for data beyond this
+    machine pass ``baseline=`` or ``bundle=``.
     """
     from vcmetrics.scoring.score import score as here
 

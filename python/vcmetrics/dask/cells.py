@@ -19,7 +19,7 @@ from vcmetrics.dask.pieces import PIECE_FACTS, Piece, cut_piece, pieces_of, rows
 from vcmetrics.sources.cells import Cells, open_store
 from vcmetrics.sources.checked_blocks import Facts
 from vcmetrics.sources.matrix import Matrix
-from vcmetrics.sources.rows import ChunkedArray, Rows, RowsElsewhere
+from vcmetrics.sources.rows import ArrayElsewhere, Rows, RowsElsewhere
 
 PIECES_A_THREAD = 4  # enough to even out what some cost more than others
 
@@ -107,9 +107,7 @@ class RemoteCells(Cells):
             joined.add(piece.first, {key: value for key, value in one.items() if key not in PIECE_FACTS})
         found = joined.all()
         indptr = np.concatenate([[0], np.cumsum(np.concatenate([one["lengths"] for one in scanned]))])
-        columns, values = (
-            ChunkedArray.of(np.empty(0, np.result_type(*(one["dtypes"][k] for one in scanned)))) for k in (0, 1)
-        )
+        columns, values = (ArrayElsewhere(np.result_type(*(one["dtypes"][k] for one in scanned))) for k in (0, 1))
         facts = (int(found["n_fractional"]), max(abs(float(found["min"])), abs(float(found["max"]))))
         rows = RemoteRows(
             self.n_obs, self.n_vars, indptr.astype(np.int64), columns, values, self._client, tuple(pieces), *facts
