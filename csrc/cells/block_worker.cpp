@@ -63,13 +63,15 @@ SumsJob Worker::list(std::size_t s, std::int64_t g, std::int64_t k) const {
 void Worker::sums(std::size_t s, std::int64_t k, std::int64_t gene) {
   const GatherSide& side = job_.sides[s];
   const bool asked = side.sum != nullptr || side.linear != nullptr || side.log1p != nullptr ||
-                     side.expm1 != nullptr || side.square != nullptr || side.nonzero != nullptr;
+                     side.expm1 != nullptr || side.square != nullptr || side.nonzero != nullptr ||
+                     !side.depths.empty();
   if (!asked) return;
   for (std::int64_t g = 0; g < side.n_groups; ++g) {
     SumsJob sums = list(s, g, k);
     sums.want_sum = side.sum != nullptr;
     sums.want_linear = side.linear != nullptr;
     sums.want_log1p = side.log1p != nullptr;
+    sums.want_log1p_square = side.log1p_square != nullptr;
     sums.want_expm1 = side.expm1 != nullptr;
     sums.want_square = side.square != nullptr;
     group_sums_(sums);
@@ -77,9 +79,19 @@ void Worker::sums(std::size_t s, std::int64_t k, std::int64_t gene) {
     if (side.sum != nullptr) side.sum[at] = sums.sum;
     if (side.linear != nullptr) side.linear[at] = sums.linear;
     if (side.log1p != nullptr) side.log1p[at] = sums.log1p;
+    if (side.log1p_square != nullptr) side.log1p_square[at] = sums.log1p_square;
     if (side.expm1 != nullptr) side.expm1[at] = sums.expm1;
     if (side.square != nullptr) side.square[at] = sums.square;
     if (side.nonzero != nullptr) side.nonzero[at] = sums.length;
+    for (std::size_t d = 0; d < side.depths.size(); ++d) {
+      SumsJob logs = list(s, g, k);
+      logs.units = plans_[s].depth_units[d].data() + plans_[s].group_cells[static_cast<std::size_t>(g)];
+      logs.want_log1p = true;
+      logs.want_log1p_square = side.depths[d].log1p_square != nullptr;
+      group_sums_(logs);
+      side.depths[d].log1p[at] = logs.log1p;
+      if (logs.want_log1p_square) side.depths[d].log1p_square[at] = logs.log1p_square;
+    }
   }
 }
 

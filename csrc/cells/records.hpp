@@ -61,8 +61,8 @@ struct SumsJob {
   const void* cells;
   std::int64_t length;
   const double* units;  // l / scale of the group's cells for Key::ratio; null: x = v
-  bool want_sum, want_linear, want_log1p, want_expm1, want_square;
-  double sum, linear, log1p, expm1, square;
+  bool want_sum, want_linear, want_log1p, want_log1p_square, want_expm1, want_square;
+  double sum, linear, log1p, log1p_square, expm1, square;
 };
 
 // One group's jackknife sums over the genes of a block.

@@ -145,6 +145,7 @@ SidePlan plan_side(const GatherJob& job, std::size_t s, const Team& team) {
 
   plan.totals.resize(n_cells);
   plan.units.resize(n_cells);
+  plan.depth_units.assign(job.depths.size(), std::vector<double>(n_cells));
   plan.group_fragments.assign(n_groups + 1, 0);
   plan.fragments.reserve(n_cells);
   const std::int64_t longest = std::int64_t{1} << 31;  // fragment lengths are 32 bits
@@ -155,6 +156,8 @@ SidePlan plan_side(const GatherJob& job, std::size_t s, const Team& team) {
       const double total = side.totals[row];
       plan.totals[cell] = total;
       plan.units[cell] = total > 0 ? total / job.scale : 1.0;
+      for (std::size_t d = 0; d < job.depths.size(); ++d)
+        plan.depth_units[d][cell] = total > 0 ? total / job.depths[d] : 1.0;
       const auto number = static_cast<std::uint32_t>(c - plan.group_cells[g]);
       for_each_run(side.rows, side.rows.indptr[row], side.rows.indptr[row + 1],
                    [&](const std::uint8_t* columns, const std::uint8_t* values, std::int64_t length) {
