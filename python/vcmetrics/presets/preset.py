@@ -100,10 +100,15 @@ class Preset:
         prediction's own.
     prediction_needs_control
         The prediction must hold control cells.
+    needs_control
+        The observed side must hold control cells; else one without them is scored, effects being the values themselves.
+    inputs
+        What the rules cannot do without beside the two sides: names of arguments of :func:`vcmetrics.score`.
     input_type
         ``counts`` and ``lognorm`` are demanded. ``autodetect``: each side alone, logs where one of up to 500 row
         sums is more than 1e-6 from an integer. ``guess``: each side alone, logs where a value has a fraction
-        above 1e-3.
+        above 1e-3. ``values``: scored as they are, of either sign (principal components, z-scores, signed
+        -log10 p).
     check_values
         Refuse values that do not fit the input type.
     allow_fractional
@@ -119,7 +124,10 @@ class Preset:
         Depth of the log of sums.
     comparator
         Space of the profiles. ``bulk_lognorm``: logs of sums where both sides are counts, else as ``lognorm``;
-        ``lognorm``: means of logs.
+        ``lognorm``: means of logs, which are taken in single precision where the counts are stored so;
+        ``mean_of_logs``: the same in double precision always.
+    log_base
+        Of the logs that are taken of counts; values that are no counts are in their own unit already.
     round_profiles
         Group means are rounded to the data's own precision before anything is derived from them.
     same_gene_order
@@ -157,14 +165,17 @@ class Preset:
     control: str = "non-targeting"
     control_source: Literal["real", "pred"] = "real"
     prediction_needs_control: bool = False
-    input_type: Literal["counts", "lognorm", "autodetect", "guess"] = "counts"
+    needs_control: bool = True
+    inputs: tuple[str, ...] = ()
+    input_type: Literal["counts", "lognorm", "autodetect", "guess", "values"] = "counts"
     check_values: bool = True
     allow_fractional: bool = False
     max_counts_per_cell: float | None = 1e6
     discrete: bool = False
     target_sum: float | Literal["median_real_control", "median_own"] = 1e6
     bulk_target_sum: float = 5e4
-    comparator: Literal["bulk_lognorm", "lognorm"] = "bulk_lognorm"
+    comparator: Literal["bulk_lognorm", "lognorm", "mean_of_logs"] = "bulk_lognorm"
+    log_base: Literal["e", "2"] = "e"
     round_profiles: bool = False
     same_gene_order: bool = True
     exclude: Literal["panel", "row", "none"] = "panel"

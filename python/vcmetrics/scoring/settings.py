@@ -44,7 +44,11 @@ class Settings:
         """What the metrics read."""
         wanted = {need for spec in self.specs() for need in spec.needs}
         return Needs(
-            profiles=bool(wanted & {"profiles", "correction"}), correction="correction" in wanted, de="de" in wanted
+            profiles=bool(wanted & {"profiles", "correction", "variance", "batches"}),
+            correction="correction" in wanted,
+            de="de" in wanted,
+            variance="variance" in wanted,
+            batches="batches" in wanted or any(reads_batches(m.params) for m in self.members),
         )
 
     @property
@@ -116,6 +120,11 @@ def resolve_settings(
         n_threads=resolve_threads(n_threads),
         progress=None if progress is None else Steps(progress),
     )
+
+
+def reads_batches(parameters: Mapping[str, Any]) -> bool:
+    """Whether parameters of a metric ask for controls matched by batch."""
+    return parameters.get("reference") == "batch_control"
 
 
 def at_hand(member: Member) -> bool:
