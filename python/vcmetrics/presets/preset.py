@@ -11,6 +11,8 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from vcmetrics._errors import DataError
+from vcmetrics.presets.names import ALIASES, MODULES
+from vcmetrics.presets.page import Page
 from vcmetrics.presets.policy import ScalePolicy
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -148,6 +150,8 @@ class Preset:
         Other sets of DE rules that ``replace(de="name")`` selects.
     quirks
         What a reader of the numbers should know, one sentence each.
+    page
+        The rules in words.
     spellings
         Other names of the settings that :meth:`replace` accepts.
     """
@@ -159,6 +163,7 @@ class Preset:
     profiles: Mapping[str, tuple[Member, ...]]
     default_profile: str
     quirks: tuple[str, ...]
+    page: Page
     de: DERules = field(default_factory=DERules)
     naming: Literal["v1", "v2"] = "v2"
     pert_cols: tuple[str, ...] = ("target", "target_gene")
@@ -298,35 +303,8 @@ class Preset:
 
 
 # what makes a rule set the one it is; everything else is a setting
-_FIXED = frozenset({"name", "title", "source", "version", "profiles", "quirks", "de", "naming"})
+_FIXED = frozenset({"name", "title", "source", "version", "profiles", "quirks", "page", "de", "naming"})
 _CHANGEABLE = frozenset(f.name for f in fields(Preset)) - _FIXED - {"policies", "de_variants", "spellings"}
-
-# presets by name; the module of each is imported when it is asked for
-_MODULES = MappingProxyType(
-    {
-        "vcc2026": "vcc2026",
-        "vcc2025": "vcc2025",
-        "cell-eval2": "cell_eval2",
-        "cell-eval2-v1": "cell_eval2_v1",
-        "cell-eval2-0.7.6": "cell_eval2_076",
-        "cell-eval": "cell_eval",
-    }
-)
-_ALIASES = MappingProxyType(
-    {
-        "vcc-2026": "vcc2026",
-        "vcc-2025": "vcc2025",
-        "cell-eval2-v2": "cell-eval2",
-        "v2": "cell-eval2",
-        "corrected": "cell-eval2",
-        "v1": "cell-eval2-v1",
-        "legacy": "cell-eval2-v1",
-        "cell-eval-0.7.6": "cell-eval2-0.7.6",
-        "cell-eval-0-7-6": "cell-eval2-0.7.6",
-        "cell-eval2-076": "cell-eval2-0.7.6",
-        "cell-eval-0.8.2": "cell-eval",
-    }
-)
 
 
 def list_presets() -> list[str]:
@@ -337,7 +315,7 @@ def list_presets() -> list[str]:
     >>> "vcc2026" in list_presets()
     True
     """
-    return list(_MODULES)
+    return list(MODULES)
 
 
 def get_preset(name: str | Preset) -> Preset:
@@ -356,11 +334,11 @@ def get_preset(name: str | Preset) -> Preset:
     if isinstance(name, Preset):
         return name
     key = name.strip().lower().replace("_", "-")
-    key = _ALIASES.get(key, key)
-    if key not in _MODULES:
-        msg = f"there is no preset {name!r}; choose from {', '.join(_MODULES)}"
+    key = ALIASES.get(key, key)
+    if key not in MODULES:
+        msg = f"there is no preset {name!r}; choose from {', '.join(MODULES)}"
         raise DataError(msg)
-    preset = import_module(f"vcmetrics.presets.{_MODULES[key]}").PRESET
+    preset = import_module(f"vcmetrics.presets.{MODULES[key]}").PRESET
     assert isinstance(preset, Preset)
     return preset
 
