@@ -50,6 +50,9 @@ _FAMILIES = (
     "cells",
     "clustering",
     "coexpression",
+    "profile_error",
+    "weighted_error",
+    "norm_error",
 )
 
 
