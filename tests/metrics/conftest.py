@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from vcmetrics.metrics.pair import Pair, Profiles
+from vcmetrics.metrics.pair import Batches, Pair, Profiles, Training
 from vcmetrics.summary.de_reading import adjust, apply_reading_rules, read_de_table
 from vcmetrics.summary.de_table import DETable
 
@@ -158,3 +158,60 @@ def _random_table(rng: np.random.Generator, perturbations: tuple[str, ...], gene
 def make_pair() -> Callable[..., Pair]:
     """Builder of random pairs."""
     return random_pair
+
+
+def _moments(rng: np.random.Generator, n: int, g: int, rough: bool) -> dict[str, object]:
+    """Numbers and variances of cells; some groups of one cell, some genes that do not vary."""
+    cells = rng.integers(1 if rough else 2, 9, n)
+    variance = rng.integers(0 if rough else 1, 9, (n, g)) / 8.0
+    variance[cells == 1] = np.nan
+    return {
+        "n_cells": cells,
+        "control_n_cells": int(rng.integers(2, 20)),
+        "variance": variance,
+        "control_variance": rng.integers(0 if rough else 1, 9, g) / 8.0,
+    }
+
+
+def literature_pair_of(seed: int, n: int, g: int, *, rough: bool = True, trained: bool = True) -> Pair:
+    """A random pair with all that the metrics of the literature may ask for beside cells."""
+    from dataclasses import replace
+
+    pair = random_pair(seed, n, g, rough=rough)
+    rng = np.random.default_rng([seed, 1])
+    real, pred = (replace(side, **_moments(rng, n, g, rough)) for side in (pair.real, pair.pred))
+    names = tuple(f"p{k}" if k % 3 else f"p{k}+x" for k in range(n))
+
+    def renamed(table: DETable) -> DETable:
+        return replace(table, targets=tuple(names[int(x[1:])] for x in table.targets))
+
+    train = None
+    if trained:
+        labels = (*names[: n // 2], "t0", "t1", "t2+x", names[0])
+        train = Training(
+            labels,
+            rng.integers(-8, 9, (len(labels), g)) / 8.0,
+            rng.integers(1, 9, len(labels)),
+            rng.integers(-8, 9, g) / 8.0,
+        )
+    batch_cells = rng.integers(0, 4, (2, n, 3))
+    batch_cells[:, :, 0] += 1
+    batch_cells[1, 0] = 0
+    control = rng.integers(-8, 9, (3, g)) / 8.0
+    return replace(
+        pair,
+        perturbations=names,
+        real=real,
+        pred=pred,
+        de_real=renamed(pair.de_real),
+        de_pred=renamed(pair.de_pred),
+        train=train,
+        batches=Batches(("a", "b", "c"), control, batch_cells[0], batch_cells[1]),
+        bulk=False,
+    )
+
+
+@pytest.fixture(scope="session")
+def literature_pair() -> Callable[..., Pair]:
+    """Builder of random pairs with variances, training rows and batches."""
+    return literature_pair_of
