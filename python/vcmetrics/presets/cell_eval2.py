@@ -36,8 +36,8 @@ PRESET = Preset(
         reference="The observed control.",
         genes="All genes; the targets of the whole panel are left out of match ranks, a perturbation's own of errors "
         "and DE. DE: genes whose control mean is above 5 per million.",
-        ties="Equal distances share the middle rank. Only perturbations that the reference can judge count; an undefined "
-        "prediction there gets the worst value. Both sets of significant genes empty: Jaccard 1.",
+        ties="Equal distances share the middle rank. Only perturbations that the reference can judge count; there an "
+        "undefined prediction gets the worst value. Both sets of significant genes empty: Jaccard 1.",
         aggregation="Mean over perturbations, undefined ones left out; the error is a ratio of sums.",
     ),
     quirks=(

@@ -10,7 +10,7 @@ from vcmetrics.metrics import registry
 from vcmetrics.metrics.pair import Pair, Profiles
 from vcmetrics.results.verdict import Verdict
 from vcmetrics.scoring.compare import Gathered, aggregates, metric_values
-from vcmetrics.scoring.settings import Settings
+from vcmetrics.scoring.settings import Settings, needs_of
 
 READ_OF_MEAN = {"profiles", "correction", "variance", "batches", "train"}  # what a mean profile can be judged by
 
@@ -46,7 +46,8 @@ def judged(settings: Settings) -> Settings:
     chosen = []
     for member in settings.members:
         spec = registry.get(member.metric)
-        if spec.better != "none" and spec.needs <= READ_OF_MEAN and member.params.get("embedding") is None:
+        needs = spec.needs | needs_of(member.params) - {"de"}  # genes are chosen by the observed DE table
+        if spec.better != "none" and needs <= READ_OF_MEAN and member.params.get("embedding") is None:
             chosen.append(member)
     return replace(settings, members=tuple(chosen))
 
