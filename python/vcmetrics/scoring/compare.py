@@ -205,10 +205,16 @@ def gather_pairs(requests: Sequence[Request], genes: Array, *, clock: Clock | No
     clock = clock or Clock()
     recipes = [r.recipes() for r in requests]
     shares: dict[Hashable, list[int]] = {}
+    targets: dict[Hashable, float] = {}  # a pass takes the jackknife at one depth
     for k, (request, (of_real, _)) in enumerate(zip(requests, recipes, strict=True)):
-        jackknives = {r.jackknife_target for r in of_real.all() if "jackknife" in r.fields}
-        key = (id(side_of(request.real)), id(side_of(request.pred)), request.settings.preset.control_source)
-        shares.setdefault((*key, *jackknives), []).append(k)
+        key: Hashable = (id(side_of(request.real)), id(side_of(request.pred)), request.settings.preset.control_source)
+        for recipe in of_real.all():
+            if (
+                "jackknife" in recipe.fields
+                and targets.setdefault(key, recipe.jackknife_target) != recipe.jackknife_target
+            ):
+                key = (key, recipe.jackknife_target)
+        shares.setdefault(key, []).append(k)
     out: dict[int, Gathered] = {}
     for members in shares.values():
         for k, got in zip(members, _gather_share([requests[k] for k in members], genes, clock), strict=True):

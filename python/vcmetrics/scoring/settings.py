@@ -43,7 +43,7 @@ class Settings:
     @property
     def needs(self) -> Needs:
         """What the metrics read."""
-        wanted = {need for spec in self.specs() for need in spec.needs}
+        wanted: set[str] = {need for spec in self.specs() for need in spec.needs}
         wanted |= {need for m in self.members for need in needs_of(m.params)}
         return Needs(
             profiles=bool(wanted & {"profiles", "correction", "variance", "batches"}),
