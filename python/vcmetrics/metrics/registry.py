@@ -53,6 +53,7 @@ _FAMILIES = (
     "match_ranks",
     "target_ranking",
     "gene_panels",
+    "cell_distances",
 )
 
 
