@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from vcmetrics._errors import DataError
 from vcmetrics.backend.threads import resolve_threads
-from vcmetrics.metrics.pair import Pair, Profiles
+from vcmetrics.metrics.pair import Pair
+from vcmetrics.metrics.referenced_effects import reference_profiles, referenced_effects
 from vcmetrics.metrics.registry import MetricSpec, Need, Parity, Values, register
 from vcmetrics.reference import match_ranks as reference_of
 from vcmetrics.retrieval.conventions import check_denominator
@@ -21,7 +22,6 @@ from vcmetrics.retrieval.panel import Panel
 from vcmetrics.retrieval.ranking import make_task, rank_all
 from vcmetrics.retrieval.ranks import tie_rule as rule_of_ties
 from vcmetrics.retrieval.targets import Targets, target_sets
-from vcmetrics.summary.effect_reference import effect_reference, matched_control
 
 Table = NDArray[np.float64]
 
@@ -52,7 +52,8 @@ def match_rank(
         Distance of profiles, any name that :func:`vcmetrics.discrimination` takes.
     reference
         What both sides' profiles are taken against: ``none``, ``control`` (each side's own in the pair), or another
-        name of :mod:`vcmetrics.summary.effect_reference`, made of the scored truths, none left out.
+        name of :mod:`vcmetrics.summary.effect_reference`, its mean over all observed (training) profiles: one that
+        leaves each row's own truth out would hand it over.
     scope
         Target genes that are left out: ``none``, ``row``, ``panel``, ``pair``.
     candidates
@@ -112,9 +113,9 @@ def panel_of(pair: Pair, reference: str, candidates: str) -> Panel:
     if candidates not in ("scored", "all"):
         msg = f"candidates {candidates!r} is not known; pass 'scored' or 'all' (training perturbations too)"
         raise ValueError(msg)
-    pred, real = pair.profiles()
-    tables = [taken_against(pair, side, reference, observed=side is real) for side in (pred, real)]
-    rows, labels = tables[1], list(pair.perturbations)
+    effects = referenced_effects(pair, reference, leave_one_out=False)
+    predicted, rows = (np.asarray(side(slice(None)), np.float64) for side in (effects.pred, effects.real))
+    labels = list(pair.perturbations)
     if candidates == "all" and pair.train is not None:
         known = set(labels)
         extra = [k for k, label in enumerate(pair.train.labels) if label not in known]
@@ -130,7 +131,7 @@ def panel_of(pair: Pair, reference: str, candidates: str) -> Panel:
         context=None,
         names=names,
         real=np.ascontiguousarray(rows[order]),
-        pred=np.ascontiguousarray(tables[0][mine]),
+        pred=np.ascontiguousarray(predicted[mine]),
         scored=place[mine],
         targets=own_targets(pair, names),
         training_names=(),
@@ -151,41 +152,14 @@ def own_targets(pair: Pair, names: tuple[str, ...]) -> Targets:
     return Targets(table, found.unresolved, found.declared)
 
 
-def taken_against(pair: Pair, side: Profiles, reference: str, *, observed: bool) -> Table:
-    """One side's profiles less the reference, float64."""
-    if reference == "none":
-        return np.asarray(side.mean, np.float64)
-    if reference == "control":
-        return np.asarray(side.effect, np.float64)
-    if reference == "batch_control":
-        if pair.batches is None:
-            msg = "reference='batch_control' needs the control of every batch: score with batch_col="
-            raise DataError(msg)
-        cells = pair.batches.real_cells if observed else pair.batches.pred_cells
-        return np.asarray(side.mean - matched_control(pair.batches.control, cells))
-    return np.asarray(side.mean - common_reference(pair, reference))
-
-
-def common_reference(pair: Pair, reference: str) -> Table:
-    """One profile for all rows, or one a row, made of the scored truths."""
-    real = pair.profiles()[1]
-    if reference in ("perturbed_mean_cells", "guide_count_mean") and real.n_cells is None:
-        msg = f"reference={reference!r} weighs by cells, and a table of profiles has none; pass another reference"
-        raise DataError(msg)
-    how: dict[str, Any] = {"n_cells": real.n_cells, "labels": pair.perturbations, "leave_one_out": False}
-    return np.asarray(effect_reference(reference, real.mean, real.control, **how))
-
-
 def training_rows(pair: Pair, reference: str) -> Table:
     """Observed profiles of the training perturbations, taken against the same."""
     train = pair.train
     assert train is not None
-    if reference == "none":
-        return train.mean
     if reference == "control":
         control = pair.profiles()[1].control if train.control is None else train.control
         return np.asarray(train.mean - control)
-    base = None if reference == "batch_control" else common_reference(pair, reference)
+    base = None if reference == "batch_control" else reference_profiles(pair, reference, leave_one_out=False)
     if base is None or base.ndim == 2:
         msg = (
             f"reference={reference!r} is one profile a row, which training perturbations do not have here; pass "

@@ -56,6 +56,7 @@ _FAMILIES = (
     "match_ranks",
     "target_ranking",
     "gene_panels",
+    "cell_distances",
 )
 
 

@@ -38,7 +38,8 @@ def _effects(pair: Pair, reference: str) -> tuple[list[Values], list[Values], Va
         y = [row - m for row, m in zip(real.mean, _matched(control, pair.batches.real_cells), strict=True)]
         return x, y, np.full(control.shape[1], np.nan)
     assert reference == "perturbed_mean"
-    base = np.array([sum(column) / len(column) for column in real.mean.T.tolist()])
+    seen = real.mean if pair.train is None else pair.train.mean
+    base = np.array([sum(column) / len(column) for column in seen.T.tolist()])
     return [row - base for row in pred.mean], [row - base for row in real.mean], base
 
 

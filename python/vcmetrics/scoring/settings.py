@@ -17,7 +17,7 @@ from vcmetrics.scoring.evaluate import Needs
 from vcmetrics.scoring.steps import Progress, Steps
 from vcmetrics.sources.genes import some
 
-EXTRAS = {"cluster": ("sklearn", "igraph")}  # what an extra brings
+EXTRAS = {"cluster": ("sklearn", "igraph"), "ot": ("ot",)}  # what an extra brings
 EMBEDDED = ("pds_l2", "pds_cosine")  # ranks that read an embedding where one is named
 # metrics that leave own target genes out and refuse a panel without one, of profiles and of DE tables
 _WITHOUT_OWN = ("pds_", "expr_mse_unbiased", "expr_distance_unbiased")
