@@ -28,7 +28,7 @@ from vcmetrics.scoring.evaluate import (
     summarize_pair,
 )
 from vcmetrics.scoring.settings import Settings
-from vcmetrics.scoring.spaces import PairSpace
+from vcmetrics.scoring.spaces import PairSpace, transformed
 from vcmetrics.summary.de_reading import apply_reading_rules, check_targets
 from vcmetrics.summary.de_table import DETable
 from vcmetrics.summary.group_summary import GroupSummary, Recipe
@@ -71,6 +71,8 @@ def metric_values(pair: Pair, settings: Settings, *, single: bool) -> tuple[dict
         if key is not None and "embedding" not in spec.defaults:
             pred, real = pair.profiles(key)
             seen = embedded.setdefault(key, replace(pair, pred=pred, real=real))
+        if "space" in parameters:
+            seen = transformed(seen, parameters["space"])
         for part in parts_behind(spec):
             key = part_key(name, spec, part)
             if key not in out or part is spec:

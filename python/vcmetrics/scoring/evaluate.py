@@ -118,7 +118,7 @@ def recipes_of(one: SideInput, preset: Preset, needs: Needs, *, bulk: bool, arit
         de = Recipe("cpm32", one.target_sum, frozenset(fields))
         test = replace(test, linear_table="sum")
     elif one.kind == "counts":
-        fields = {"rank", "linear"} | ({"log1p"} if geometric else set())
+        fields = {"rank"} | ({"log1p"} if geometric else {"linear"}) | ({"linear"} if gate is not None else set())
         # the kernel's own gate works on the linear scale; other target sums are gated afterwards
         early = gate if rules.gate_on == "control" and one.target_sum == 1e6 else None
         de = Recipe("ratio", one.target_sum, frozenset(fields), gate=early)

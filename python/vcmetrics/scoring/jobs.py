@@ -20,6 +20,7 @@ from vcmetrics.scoring.evaluate import BatchCodes, SideInput
 from vcmetrics.scoring.inputs import Scan, effective_type
 from vcmetrics.scoring.reading import Reading, aligned, default_column, read_groups
 from vcmetrics.scoring.settings import Settings
+from vcmetrics.scoring.spaces import log_unit
 from vcmetrics.sources.genes import some
 from vcmetrics.summary.group_summary import FORMAT, GroupSummary, digest
 from vcmetrics.summary.plan import Groups, check_labels
@@ -254,7 +255,8 @@ def cell_pair(
 
     def side(cells: Cells, given: SideInput) -> CellSide:
         s = given.side
-        return CellSide(s.rows, s.groups, s.totals, given.kind, given.target_sum, given.name, cells.obsm)
+        unit = log_unit(settings.preset)
+        return CellSide(s.rows, s.groups, s.totals, given.kind, given.target_sum, given.name, cells.obsm, unit)
 
     return CellPair(side(real, load_real()), side(pred, one), settings.n_threads)
 

@@ -15,6 +15,7 @@ from vcmetrics.results.score_results import ScoreResults
 from vcmetrics.results.verdict import Verdict
 from vcmetrics.scoring.compare import Clock, Request, Scored, gather_pairs, scored_of
 from vcmetrics.scoring.context_result import context_result
+from vcmetrics.scoring.inputs import autodetect
 from vcmetrics.scoring.jobs import Job, context_column, data_jobs
 from vcmetrics.scoring.reading import Reading
 from vcmetrics.scoring.settings import Settings, resolve_settings
@@ -95,6 +96,9 @@ def score_presets(
         context_col = context_column(pred_cells, real_cells, context_col)
         reading = Reading()
 
+        def real_totals() -> Any:
+            return real_cells.scan(n_threads)["totals"]
+
         def prepare(one: Preset) -> Wanted:
             check_inputs(one, given)
             settings = resolve_settings(
@@ -111,6 +115,9 @@ def score_presets(
             settings, apart = (settings, ()) if cells else without_cells(settings)
             label = one.control if control is None else control
             how: dict[str, Any] = {"batch_col": batch_col, "train": train_cells, "reading": reading}
+            if everything and one.input_type == "values" and autodetect(real_totals()) == "counts":
+                msg = f"its values are scored as they are, and these are counts; name it: preset={one.name!r}"
+                raise DataError(msg)
             jobs = data_jobs(real_cells, pred_cells, pert_col, label, context_col, settings, None, **how)
             wanted = Wanted(replace(settings, progress=steps), label, jobs, apart)
             for request in wanted.requests():
@@ -206,7 +213,8 @@ def rank_recipes(wanted: Wanted) -> set[tuple[str, str]]:
     """Rank tests that a preset runs: what is ranked, and against whose control."""
     source = wanted.settings.preset.control_source
     both: list[Recipe] = [r for request in wanted.requests() for side in request.recipes() for r in side.all()]
-    return {(r.name, source) for r in both if "rank" in r.fields}
+    # the ratio of a count and its cell's total ranks alike at every depth
+    return {(r.key if r.key == "ratio" else r.name, source) for r in both if "rank" in r.fields}
 
 
 def check_rank_test(ready: Wanted, before: Sequence[Wanted]) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vcmetrics.metrics.pair import Profiles
+from vcmetrics.metrics.pair import Pair, Profiles
 from vcmetrics.presets.preset import Preset
 from vcmetrics.summary.group_summary import GroupSummary, Recipe
 from vcmetrics.summary.means import bulk_lognorm, cell_mean, cell_variance, mean_variance
@@ -32,6 +32,38 @@ def profile_recipe(one: SideInput, preset: Preset, needs: Needs, *, bulk: bool) 
     if one.single and preset.comparator == "lognorm":
         return Recipe("lognorm32", one.target_sum, frozenset(fields))
     return Recipe("ratio", one.target_sum, frozenset({"log1p"} | ({"log1p_square"} if spread else set())))
+
+
+def log_unit(preset: Preset) -> float:
+    """What the natural logs of counts are divided by."""
+    return float(np.log(2.0)) if preset.log_base == "2" else 1.0
+
+
+def transformed(pair: Pair, space: str) -> Pair:
+    """The pair in a space that its profiles can be carried to, for metrics with a parameter ``space``."""
+    if space not in TRANSFORMS:
+        msg = f"space {space!r} is not known; choose from {', '.join(TRANSFORMS)}"
+        raise ValueError(msg)
+    change = TRANSFORMS[space]
+
+    def side(given: Profiles) -> Profiles:
+        return Profiles(
+            change(given.mean), change(given.control), n_cells=given.n_cells, control_n_cells=given.control_n_cells
+        )
+
+    def make() -> Pair:
+        pred, real = pair.profiles()
+        train = pair.train
+        if train is not None:
+            control = None if train.control is None else change(train.control)
+            train = replace(train, mean=change(train.mean), control=control)
+        return replace(pair, pred=side(pred), real=side(real), train=train, batches=None)
+
+    return pair.shared(("space", space), make)
+
+
+# effects in this space are PerturBench's log fold changes of log-normalised means
+TRANSFORMS: dict[str, Callable[[Array], Array]] = {"log2_of_means": lambda mean: np.log2(mean + 0.1)}
 
 
 @dataclass(frozen=True)
@@ -57,7 +89,7 @@ class PairSpace:
     @property
     def unit(self) -> float:
         """What natural logs are divided by."""
-        return float(np.log(2.0)) if self.preset.log_base == "2" else 1.0
+        return log_unit(self.preset)
 
     def table(self, summary: GroupSummary, recipe: Recipe, *, single: bool) -> Array:
         """Groups × genes profiles."""

@@ -298,8 +298,11 @@ def gather_together(
 ) -> list[dict[str, dict[str, Array]]]:
     """Run several recipes, in as few passes as they allow: for each side, tables by the recipe's name.
 
-    Counts whose logs are wanted at several depths are read once for all of them.
+    Counts whose logs are wanted at several depths are read once for all of them, and ranked once: the ratio of a count
+    and its cell's total ranks alike at every depth.
     """
+    wanted = recipes
+    recipes = ranked_once(recipes)
     counts = [r for r in recipes if r.key == "ratio"]
     carrier = next((r for r in counts if not r.fields <= LOGS), counts[0] if counts else None)
     deeper = [r for r in counts if r is not carrier and r.fields <= LOGS]
@@ -313,7 +316,29 @@ def gather_together(
             for other, logs in zip(also, tables.pop("depths", []), strict=True):
                 side[other.name] = {**logs, "n": tables["n"]}
             side[recipe.name] = tables
+    ranks = [r.name for r in recipes if r.key == "ratio" and "rank" in r.fields]
+    for recipe in wanted:
+        if recipe.key == "ratio" and "rank" in recipe.fields and recipe.name not in ranks:
+            for side in out:
+                side[recipe.name] |= {name: side[ranks[0]][name] for name in ("u2", "tie")}
     return out
+
+
+def ranked_once(recipes: Sequence[Recipe]) -> list[Recipe]:
+    """The recipes with the ranks of counts in one of them; ungated where not all have its gate."""
+    ranked = [r for r in recipes if r.key == "ratio" and "rank" in r.fields]
+    if len(ranked) < 2:
+        return list(recipes)
+    chosen = next((r for r in ranked if not r.fields - {"rank"} <= LOGS), ranked[0])
+    same = all((r.gate, r.scale) == (chosen.gate, chosen.scale) or r.gate is chosen.gate is None for r in ranked)
+    return [
+        r
+        if r not in ranked
+        else replace(r, gate=r.gate if same else None)
+        if r is chosen
+        else replace(r, fields=r.fields - {"rank"}, gate=None)
+        for r in recipes
+    ]
 
 
 def gather(
