@@ -28,6 +28,8 @@ LAWS = (
     "pred_scale_invariant",
     "translation",
     "duplicate_rows_tie",
+    "prediction_scale",
+    "prediction_offset",
 )
 
 
@@ -139,6 +141,27 @@ def test_degree_in_the_scale_of_the_data(make_pair: Callable[..., Pair], factor:
     other = mapped(pair, lambda x: x * factor, factor**2)
     for spec in holding(f"scale_degree_{degree}"):
         close(spec, spec.evaluate(other), spec.evaluate(pair) * factor**degree)
+
+
+def foretold(pair: Pair, factor: float, offset: float = 0.0) -> Pair:
+    """Predicted effects times a factor, and a number added to those of all genes."""
+    effect = pair.pred.mean - pair.pred.control
+    return replace(pair, pred=replace(pair.pred, mean=pair.pred.control + factor * effect + offset))
+
+
+@pytest.mark.parametrize("spec", holding("prediction_scale"), ids=lambda spec: spec.name)
+def test_size_of_the_predicted_effect_changes_nothing(spec: MetricSpec, make_pair: Callable[..., Pair]) -> None:
+    pair = smooth(make_pair(23, 6, 30, rough=False))
+    for factor in (1e-6, 2.5, 1e6):
+        close(spec, spec.evaluate(foretold(pair, factor)), spec.evaluate(pair))
+
+
+@pytest.mark.parametrize("spec", holding("prediction_offset"), ids=lambda spec: spec.name)
+def test_a_number_added_to_the_predicted_effect_changes_nothing(
+    spec: MetricSpec, make_pair: Callable[..., Pair]
+) -> None:
+    pair = smooth(make_pair(24, 6, 30, rough=False))
+    close(spec, spec.evaluate(foretold(pair, 1.0, 3.0)), spec.evaluate(pair))
 
 
 @pytest.mark.parametrize("rough", [False, True])

@@ -33,11 +33,19 @@ CHOICES = {
     "flat": ("by_score", "uniform", "nan"),
     "quantile": (0.1, 0.5),
     "relative": (False, True),
+    "undefined": ("nan", "zero"),
+    "arguments": ("truth_first", "swapped"),
+    "min_cells": (0, 3),
+    "of": ("variance", "sd"),
+    "zero_weights": ("nan", "uniform"),
 }
 # of parameters whose values differ from row to row
 OWN_CHOICES = {
     "squared_error": {"reduce": ("mean", "sum", "root", "root_sum")},
     "absolute_error": {"reduce": ("mean", "sum")},
+    # ties of effects against a mean are a matter of its rounding; see test_delta_correlation for the others
+    "effect_spearman": {"reference": ("control", "none")},
+    "effect_undefined": {"method": ("pearson", "spearman", "cosine")},
 }
 
 

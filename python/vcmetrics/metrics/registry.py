@@ -57,6 +57,8 @@ _FAMILIES = (
     "target_ranking",
     "gene_panels",
     "cell_distances",
+    "delta_correlation",
+    "r2",
 )
 
 

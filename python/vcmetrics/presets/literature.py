@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from vcmetrics.presets.page import Page
 from vcmetrics.presets.preset import Member, Preset
 
-MEAN_OF_LOGS = "Means of logs: log(1 + {depth} × share of the cell's counts) averaged over cells; values as they are where "
-MEAN_OF_LOGS += "they are no counts."
 OBSERVED = "The observed control cells, on both sides."
-SKIPPED = "An undefined value (a constant effect) stays undefined and is left out of the mean."
+SKIPPED = "An undefined value (the correlation of a constant) stays undefined and is left out of the mean."
+ZERO = "An undefined correlation counts as 0."
 PER_PERTURBATION = "One value a perturbation, then their plain mean."
-ORACLE = "Top genes are chosen by the observed cells: an oracle set."
-TARGET_KEPT = "Target genes are not left out, so a prediction that knows only its target's drop gains."
+ORACLE = "Lists of top genes are made of the observed cells: oracle sets."
+TARGET_KEPT = (
+    "Target genes are kept, so a prediction that knows only its target's drop gains; exclude='row' shows by how much."
+)
+LEAK = "Without training data (train=) the perturbed mean is that of the scored perturbations, and holds their truth."
+
+
+def mean_of_logs(depth: str = "10,000", base: str = "log") -> str:
+    """The usual space of profiles in words."""
+    return (
+        f"Means of logs: {base}(1 + {depth} × share of the cell's counts), averaged over cells in double precision; "
+        "values that are no counts are averaged as they are."
+    )
 
 
 def member(metric: str, output: str, **parameters: Any) -> Member:
@@ -22,35 +33,47 @@ def member(metric: str, output: str, **parameters: Any) -> Member:
     return Member(metric, output, MappingProxyType(parameters))
 
 
-def spread(metric: str, output: str, name: str, values: tuple[int, ...], **parameters: Any) -> tuple[Member, ...]:
-    """One metric over lists of genes of several lengths: ``output_k`` with genes ``name:k``."""
-    return tuple(member(metric, f"{output}_{k}", genes=f"{name}:{k}", **parameters) for k in values)
+def lengths(metric: str, output: str, genes: str, ks: Sequence[int], **parameters: Any) -> tuple[Member, ...]:
+    """One metric over lists of genes of several lengths: ``output`` and ``genes`` with the length for ``{}``."""
+    return tuple(member(metric, output.format(k), genes=genes.format(k), **parameters) for k in ks)
 
 
-# the rule set of no paper: what each starts from
-PAPER = Preset(
-    name="paper",
-    title="Rules that papers share",
-    source="the papers' code",
-    version="1",
-    profiles=MappingProxyType({}),
-    default_profile="paper",
-    quirks=(),
-    page=Page(
-        space=MEAN_OF_LOGS.format(depth="10,000"),
-        control=OBSERVED,
-        reference="The control.",
-        genes="All genes, target genes too.",
-        ties=SKIPPED,
-        aggregation=PER_PERTURBATION,
-    ),
-    input_type="autodetect",
-    allow_fractional=True,
-    max_counts_per_cell=None,
-    target_sum=1e4,
-    comparator="mean_of_logs",
-    same_gene_order=False,
-    exclude="none",
-    needs_targets=False,
-    gated=False,
-)
+def paper(
+    name: str,
+    title: str,
+    source: str,
+    version: str,
+    members: Sequence[Member],
+    page: Page,
+    quirks: tuple[str, ...],
+    more: Mapping[str, Sequence[Member]] = MappingProxyType({}),
+    **rules: Any,
+) -> Preset:
+    """A paper's rule set: what it says beside what most papers share.
+
+    They take counts or log-normalised values, align genes by name, scale cells to 10,000 counts, average logs, take the
+    observed control on both sides, leave no gene out and fill no undefined value.
+    """
+    shared: dict[str, Any] = {
+        "input_type": "autodetect",
+        "allow_fractional": True,
+        "max_counts_per_cell": None,
+        "target_sum": 1e4,
+        "comparator": "mean_of_logs",
+        "same_gene_order": False,
+        "exclude": "none",
+        "needs_targets": False,
+        "gated": False,
+    }
+    profiles = {"paper": tuple(members)} | {key: tuple(listed) for key, listed in more.items()}
+    return Preset(
+        name=name,
+        title=title,
+        source=source,
+        version=version,
+        profiles=MappingProxyType(profiles),
+        default_profile="paper",
+        quirks=quirks,
+        page=page,
+        **(shared | rules),
+    )

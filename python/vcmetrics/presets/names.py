@@ -13,6 +13,25 @@ MODULES = MappingProxyType(
         "cell-eval2-v1": "cell_eval2_v1",
         "cell-eval2-0.7.6": "cell_eval2_076",
         "cell-eval": "cell_eval",
+        "systema": "systema",
+        "diversity-by-design": "diversity_by_design",
+        "shift-calibrated": "shift_calibrated",
+        "gears": "gears",
+        "cpa": "cpa",
+        "txpert": "txpert",
+        "presage": "presage",
+        "pereggrn": "pereggrn",
+        "perturbench": "perturbench",
+        "cellflow": "cellflow",
+        "scldm": "scldm",
+        "ahlmann-eltze": "ahlmann_eltze",
+        "open-problems-2023": "open_problems_2023",
+        "broad-obesity-1": "broad_obesity_1",
+        "broad-obesity-2": "broad_obesity_2",
+        "gem1": "gem1",
+        "cellforge": "cellforge",
+        "prophet": "prophet",
+        "pdgrapher": "pdgrapher",
     }
 )
 ALIASES = MappingProxyType(
@@ -28,5 +47,10 @@ ALIASES = MappingProxyType(
         "cell-eval-0-7-6": "cell-eval2-0.7.6",
         "cell-eval2-076": "cell-eval2-0.7.6",
         "cell-eval-0.8.2": "cell-eval",
+        "needles": "diversity-by-design",
+        "dbd": "diversity-by-design",
+        "shift": "shift-calibrated",
+        "open-problems": "open-problems-2023",
+        "gem-1": "gem1",
     }
 )
