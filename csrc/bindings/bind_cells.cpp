@@ -72,7 +72,8 @@ py::list gather_sides(const py::list& sides, std::int64_t n_cols, const std::str
   job.jackknife_target = jackknife_target;
   require(scale > 0, "scale must be positive");
   job.depths = depths;
-  require(depths.empty() || job.key == Key::ratio, "depths need key 'ratio'");
+  if (job.key == Key::ratio && fields.count("log1p") == 1) job.depths.push_back(scale);
+  require(job.depths.empty() || job.key == Key::ratio, "depths need key 'ratio'");
   for (const double depth : depths) require(depth > 0, "depths must be positive");
   require(fields.count("log1p_square") == 0 || fields.count("log1p") == 1 || !depths.empty(),
           "log1p_square goes with log1p");
@@ -113,6 +114,10 @@ py::list gather_sides(const py::list& sides, std::int64_t n_cols, const std::str
       at_depths.append(logs);
     }
     if (asked && !depths.empty()) result["depths"] = at_depths;
+    if (job.depths.size() > depths.size() && asked) {  // the pass's own depth is one of them
+      side.depths.push_back({side.log1p, side.log1p_square});
+      side.log1p = side.log1p_square = nullptr;
+    }
     if (asked && fields.count("nonzero") == 1) side.nonzero = whole_table("nonzero");
     if (asked && rank) {
       side.u2 = whole_table("u2");

@@ -63,8 +63,7 @@ SumsJob Worker::list(std::size_t s, std::int64_t g, std::int64_t k) const {
 void Worker::sums(std::size_t s, std::int64_t k, std::int64_t gene) {
   const GatherSide& side = job_.sides[s];
   const bool asked = side.sum != nullptr || side.linear != nullptr || side.log1p != nullptr ||
-                     side.expm1 != nullptr || side.square != nullptr || side.nonzero != nullptr ||
-                     !side.depths.empty();
+                     side.expm1 != nullptr || side.square != nullptr || side.nonzero != nullptr;
   if (!asked) return;
   for (std::int64_t g = 0; g < side.n_groups; ++g) {
     SumsJob sums = list(s, g, k);
@@ -83,16 +82,27 @@ void Worker::sums(std::size_t s, std::int64_t k, std::int64_t gene) {
     if (side.expm1 != nullptr) side.expm1[at] = sums.expm1;
     if (side.square != nullptr) side.square[at] = sums.square;
     if (side.nonzero != nullptr) side.nonzero[at] = sums.length;
-    for (std::size_t d = 0; d < side.depths.size(); ++d) {
-      SumsJob logs = list(s, g, k);
-      logs.units = plans_[s].depth_units[d].data() + plans_[s].group_cells[static_cast<std::size_t>(g)];
-      logs.want_log1p = true;
-      logs.want_log1p_square = side.depths[d].log1p_square != nullptr;
-      group_sums_(logs);
-      side.depths[d].log1p[at] = logs.log1p;
-      if (logs.want_log1p_square) side.depths[d].log1p_square[at] = logs.log1p_square;
-    }
   }
+}
+
+void Worker::logs(std::size_t s, std::int64_t first_gene, std::int64_t n_genes) {
+  const GatherSide& side = job_.sides[s];
+  const SidePlan& plan = plans_[s];
+  for (std::size_t d = 0; d < side.depths.size(); ++d)
+    for (std::int64_t g = 0; g < side.n_groups; ++g) {
+      const std::int64_t first = plan.group_cells[static_cast<std::size_t>(g)];
+      for (std::int64_t k = 0; k < n_genes; ++k) {
+        SumsJob logs = list(s, g, k);
+        logs.units = plan.depth_units[d].data() + first;
+        if (!plan.depth_logs[d].empty()) logs.logs = plan.depth_logs[d].data() + first * kLoggedCounts;
+        logs.want_log1p = true;
+        logs.want_log1p_square = side.depths[d].log1p_square != nullptr;
+        group_sums_(logs);
+        const std::int64_t at = g * job_.n_cols + first_gene + k;
+        side.depths[d].log1p[at] = logs.log1p;
+        if (logs.want_log1p_square) side.depths[d].log1p_square[at] = logs.log1p_square;
+      }
+    }
 }
 
 void Worker::keys_of(std::size_t s, std::int64_t g, std::int64_t k, std::vector<double>& keys) const {
@@ -216,6 +226,8 @@ void Worker::block(std::int64_t b, std::int64_t first_gene, std::int64_t n_genes
     for (std::size_t s = 0; s < plans_.size(); ++s) sums(s, k, first_gene + k);
     ranks(k, first_gene + k);
   }
+  // group by group, so that the logs of its cells stay near
+  for (std::size_t s = 0; s < plans_.size(); ++s) logs(s, first_gene, n_genes);
   for (std::size_t s = 0; s < plans_.size(); ++s) {
     if (job_.sides[s].jackknife == nullptr) continue;
     const std::int64_t n_groups = job_.sides[s].n_groups;

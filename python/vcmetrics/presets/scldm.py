@@ -21,8 +21,8 @@ PRESET = paper(
         member("cells_mmd", "mmd_rbf", kernel="rbf", gamma=1.0, estimator="v"),
     ),
     page=Page(
-        space="Logs of each cell: log(1 + 10,000 × share of its counts), in single precision; values that are no counts "
-        "are taken as they are.",
+        space="Logs of each cell: log(1 + 10,000 × share of its counts), in single precision; values that are no "
+        "counts are taken as they are.",
         control="None is read: predicted and observed cells are compared.",
         reference="None.",
         genes="All genes.",

@@ -252,6 +252,7 @@ def _gather_share(requests: Sequence[Request], genes: Array, clock: Clock) -> li
     beside = summarize_beside(first.real, first.pred, genes, profiled, n_threads=run.n_threads)
     clock.lap("pass over the cells")
     pairs: dict[Hashable, Pair] = {}
+    tested: dict[Hashable, DETable] = {}
     out = []
     for request, both in zip(requests, recipes, strict=True):
         settings, single = request.settings, (request.like.single, request.pred.single)
@@ -267,6 +268,7 @@ def _gather_share(requests: Sequence[Request], genes: Array, clock: Clock) -> li
             n_threads=settings.n_threads,
             read_own=settings.needs_own_genes(de=False),
             pairs=pairs,
+            tested=tested,
         )
         if settings.needs_cells or request.embeddings:  # a changed pair shares nothing with the others
             pair = replace(pair, cells=request.cells, embeddings=dict(request.embeddings))

@@ -224,11 +224,12 @@ def build_pair(
     n_threads: int | None,
     read_own: bool = True,
     pairs: dict[Hashable, Pair] | None = None,
+    tested: dict[Hashable, DETable] | None = None,
 ) -> Pair:
     """Everything the formulas see; ``read_own``: a metric of profiles leaves own target genes out.
 
-    ``pairs`` holds what was built for other rules: rules of one space see one pair, so that they share what their
-    metrics derive from it.
+    ``pairs`` and ``tested`` hold what was built for other rules: rules of one space see one pair, so that they share what
+    their metrics derive from it, and equal tests are run once.
     """
     perturbations = tuple(x for x in real.labels if x != real.control)
     targets = own_genes(perturbations, real.genes, preset, target_map, read=needs.profiles and read_own)
@@ -266,7 +267,13 @@ def build_pair(
             assert recipe is not None
             assert test is not None
             reference = real if preset.control_source == "real" else s
-            tables[k] = de_table(s, reference, perturbations, recipe, test, n_threads=n_threads)
+            what = (k, recipe.name, test)
+            table = None if tested is None else tested.get(what)
+            if table is None:
+                table = de_table(s, reference, perturbations, recipe, test, n_threads=n_threads)
+            if tested is not None:
+                tested[what] = table
+            tables[k] = table
     return replace(pair, de_real=tables[0], de_pred=tables[1])
 
 
