@@ -38,13 +38,43 @@ CHOICES = {
     "min_cells": (0, 3),
     "of": ("variance", "sd"),
     "zero_weights": ("nan", "uniform"),
+    "decimals": (None, 1, 2),
+    "correction": (True, False),
+    "side": ("real", "pred"),
+    "statistic": ("mean", "median"),
+    "k": (20, 3),
+    "rank_rule": ("average", "first"),
+    "min_abs_lfc": (0.5, 1.0),
+    "column": ("p_value", "p_adj"),
+    "clip": (4.0, None, 1.0),
+    "min_expression": (None, 0.1),
+    "min_variance": (None, 0.2),
+    "ddof": (0, 1),
+    "within": (1.0, 0.3),
+    "above": (0.0, 2.0),
+    "below": (None, 3.0),
+    "min_mean": (0.5, 0.0),
 }
 # of parameters whose values differ from row to row
 OWN_CHOICES = {
     "squared_error": {"reduce": ("mean", "sum", "root", "root_sum")},
     "absolute_error": {"reduce": ("mean", "sum")},
     # ties of effects against a mean are a matter of its rounding; see test_delta_correlation for the others
-    "effect_spearman": {"reference": ("control", "none")},
+    **{
+        name: {"reference": ("control", "none")}
+        for name in (
+            "effect_spearman",
+            "direction_correct",
+            "direction_opposite",
+            "direction_one_zero",
+            "direction_p_value",
+            "fold_change_contrast",
+            "overlap_top_n",
+            "jaccard_top",
+        )
+    },
+    "effect_pair_cosine": {"exclude": ("none", "panel")},
+    "r_gene": {"method": ("pearson", "spearman", "concordance"), "statistic": ("median", "mean", "q25")},
     "effect_undefined": {"method": ("pearson", "spearman", "cosine")},
 }
 

@@ -59,6 +59,12 @@ _FAMILIES = (
     "cell_distances",
     "delta_correlation",
     "r2",
+    "direction",
+    "variation",
+    "effect_lists",
+    "signed_p",
+    "per_gene",
+    "cell_range",
 )
 
 
