@@ -53,6 +53,8 @@ _FAMILIES = (
     "match_ranks",
     "target_ranking",
     "gene_panels",
+    "phenotypes",
+    "phenocopy",
     "cell_distances",
 )
 
