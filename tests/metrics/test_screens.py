@@ -15,6 +15,7 @@ from vcmetrics.metrics.registry import MetricSpec, get, rows
 from vcmetrics.reference import roc as slow_roc
 
 TRAINED = [spec for spec in rows() if spec.family == "phenocopy"]
+SETS = [spec for spec in rows() if spec.family == "virtual_screen"]
 CLASSES = {"classes": {f"p{k:02d}": "abc"[k % 3] for k in range(11)}}
 
 
@@ -37,26 +38,27 @@ def screen(seed: int, n: int = 12, n_train: int = 9, g: int = 30, noise: float =
 
 
 def settings_of(spec: MetricSpec) -> dict[str, object]:
-    return CLASSES if "classes" in spec.required else {}
+    genes = {"gene_set": ["g1", "g2", "g3", "g5", "g7", "elsewhere"], "ctrl_size": 3, "n_bins": 5}
+    return CLASSES if "classes" in spec.required else genes if "gene_set" in spec.required else {}
 
 
-ROWS = [*TRAINED, get("phenotype_auroc")]
+ROWS = [*TRAINED, *SETS, get("phenotype_auroc")]
 
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("spec", ROWS, ids=lambda spec: spec.name)
 def test_row_equals_its_reference(spec: MetricSpec, seed: int) -> None:
-    pair = screen(seed, n=5 + 3 * seed, g=(4, 12, 30, 60)[seed])
+    pair = screen(seed, n=5 + 3 * seed, g=(9, 12, 30, 60)[seed])
     for more in (
         {},
-        {"mads": 1.0, "pooled": True, "top_k": 2, "n_components": 3, "leave_one_out": False},
+        {"mads": 1.0, "pooled": True, "top_k": 2, "n_components": 3, "leave_one_out": False, "direction": "down"},
         {"mads": 2.0, "top_k": 100, "shrinkage": 0.2},
     ):
         settings = {**settings_of(spec), **more}
         fast, slow = spec.evaluate(pair, settings), spec.evaluate(pair, settings, slow=True)
         np.testing.assert_allclose(fast, slow, rtol=spec.parity.rtol, atol=spec.parity.atol, err_msg=str(more))
         inside = fast[~np.isnan(fast)]
-        assert ((inside >= 0) & (inside <= 1)).all()
+        assert ((inside >= spec.bounds[0]) & (inside <= 1)).all()
 
 
 @pytest.mark.parametrize("spec", ROWS, ids=lambda spec: spec.name)
@@ -83,14 +85,17 @@ def test_laws(spec: MetricSpec) -> None:
     }
     assert set(spec.invariants) == {*moves, "perturbation_order"}
     for law, move in moves.items():
-        np.testing.assert_allclose(spec.evaluate(changed(move), settings), want, atol=1e-9, err_msg=law)
+        other = changed(move)
+        if law == "gene_order":
+            other = replace(other, genes=pair.genes[genes])
+        np.testing.assert_allclose(spec.evaluate(other, settings), want, atol=1e-9, err_msg=law)
     np.testing.assert_allclose(spec.evaluate(changed(lambda t: t, order), settings), want[order], atol=1e-9)
 
 
-@pytest.mark.parametrize("spec", TRAINED, ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", [*TRAINED, *SETS], ids=lambda spec: spec.name)
 def test_reality_is_the_best(spec: MetricSpec) -> None:
     pair = screen(6)
-    values = spec.evaluate(replace(pair, pred=pair.real), {"mads": 1.0})
+    values = spec.evaluate(replace(pair, pred=pair.real), {**settings_of(spec), "mads": 0.5})
     np.testing.assert_allclose(values, 1.0, rtol=0, atol=1e-12)
 
 
@@ -168,6 +173,14 @@ def test_what_is_missing_is_named() -> None:
         get("phenotype_auroc").evaluate(pair)
     with pytest.raises(DataError, match="into 1 classes"):
         get("phenotype_auroc").evaluate(pair, {"classes": {"p00": "a"}})
+    with pytest.raises(DataError, match="gene_set= is missing"):
+        get("virtual_screen_auroc").evaluate(pair)
+    with pytest.raises(DataError, match="none of the 1 genes of gene_set= is measured"):
+        get("virtual_screen_auroc").evaluate(pair, {"gene_set": ["x"]})
+    with pytest.raises(DataError, match="leaves no gene of similar expression"):
+        get("virtual_screen_auroc").evaluate(pair, {"gene_set": [f"g{k}" for k in range(30)]})
+    with pytest.raises(ValueError, match="direction 'x' is not known"):
+        get("virtual_screen_auroc").evaluate(pair, {"gene_set": ["g1"], "direction": "x"})
     for spec in TRAINED:
         with pytest.raises(DataError, match="score with the training data"):
             spec.evaluate(replace(pair, train=None))
@@ -176,6 +189,54 @@ def test_what_is_missing_is_named() -> None:
         get("knn_recall").evaluate(replace(pair, train=own))
     with pytest.raises(ValueError, match="mads is -1"):
         get("phenocopy_auroc").evaluate(pair, {"mads": -1})
+
+
+def test_gene_set_scores_of_scanpy() -> None:
+    # scanpy 1.11.5, tl.score_genes(ctrl_size=4 and 50), names in their order
+    from vcmetrics.metrics.virtual_screen import gene_set_scores
+
+    x = np.random.default_rng(21).normal(size=(7, 200))
+    names = np.array([f"g{k:03d}" for k in range(200)])
+    few = [0.02156213649226399, -0.28639460821678725, 0.960323928601331, -0.14526986345438897]
+    few += [-0.5224692447983421, -0.39717857372317655, 0.0876860600228631]
+    all_of_them = [-0.013650469123891118, -0.3330409934748617, 0.9223082926855689, -0.02012777507332386]
+    all_of_them += [-0.5666734820360738, -0.3821791310175923, 0.1797083223807045]
+    for ctrl_size, want in ((4, few), (50, all_of_them)):
+        got = gene_set_scores(x, names, np.arange(5, 25, 2), ctrl_size, 25, 0)
+        np.testing.assert_allclose(got, want, rtol=1e-12)
+
+
+def cells_with_effects(seed: int, *, active: tuple[str, ...] = ("a", "c")) -> Pair:
+    from test_cell_distances import CONTROL, pair_of, side_of
+
+    rng = np.random.default_rng(seed)
+    labels = [*["a"] * 14, *["b"] * 14, *["c"] * 30, *["d"] * 9, *[CONTROL] * 40]
+    values = rng.normal(size=(len(labels), 12)) + np.array([2.0 * (x in active) for x in labels])[:, None]
+    pair = pair_of(side_of(values, labels), side_of(values, labels))
+    lengths = np.array([3.0, 2.0, 1.0, 0.5])
+    control = rng.normal(size=12)
+    pred = Profiles(control + lengths[:, None] * np.eye(4, 12), control)
+    return replace(pair, pred=pred, real=pred)
+
+
+@pytest.mark.parametrize("name", ["effect_detection_auroc", "effect_detection_average_precision"])
+def test_detection_equals_its_reference(name: str) -> None:
+    spec = get(name)
+    for seed in range(3):
+        pair = cells_with_effects(seed)
+        settings = {"n_draws": 50, "cap": 12, "seed": seed}
+        np.testing.assert_allclose(spec.evaluate(pair, settings), spec.evaluate(pair, settings, slow=True), rtol=1e-12)
+
+
+def test_detection_by_hand() -> None:
+    pair = cells_with_effects(0)
+    # (yes, no, yes, no) at lengths 3, 2, 1, 0.5
+    np.testing.assert_allclose(get("effect_detection_auroc").evaluate(pair), 3 / 4)
+    np.testing.assert_allclose(get("effect_detection_average_precision").evaluate(pair), (1 + 2 / 3) / 2)
+    louder = replace(pair, pred=replace(pair.pred, mean=pair.pred.control + 7 * pair.pred.effect))
+    np.testing.assert_array_equal(get("effect_detection_auroc").evaluate(louder), 3 / 4)
+    none = cells_with_effects(0, active=())
+    assert np.isnan(get("effect_detection_auroc").evaluate(none)).all()
 
 
 @pytest.mark.parametrize("seed", range(20))

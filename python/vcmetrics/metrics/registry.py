@@ -55,6 +55,8 @@ _FAMILIES = (
     "gene_panels",
     "phenotypes",
     "phenocopy",
+    "virtual_screen",
+    "effect_detection",
     "cell_distances",
 )
 

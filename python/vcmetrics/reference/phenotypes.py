@@ -29,7 +29,7 @@ def phenotype_auroc(
         for g in range(real.mean.shape[1]):
             prototype = math.fsum(real.mean[j, g] for j in rows) / len(rows)
             total += float(pred.mean[i, g] - prototype) ** 2
-        return -total / real.mean.shape[1]
+        return -float(total / real.mean.shape[1])
 
     areas = []
     for a in names:
