@@ -206,39 +206,6 @@ def test_gene_set_scores_of_scanpy() -> None:
         np.testing.assert_allclose(got, want, rtol=1e-12)
 
 
-def cells_with_effects(seed: int, *, active: tuple[str, ...] = ("a", "c")) -> Pair:
-    from test_cell_distances import CONTROL, pair_of, side_of
-
-    rng = np.random.default_rng(seed)
-    labels = [*["a"] * 14, *["b"] * 14, *["c"] * 30, *["d"] * 9, *[CONTROL] * 40]
-    values = rng.normal(size=(len(labels), 12)) + np.array([2.0 * (x in active) for x in labels])[:, None]
-    pair = pair_of(side_of(values, labels), side_of(values, labels))
-    lengths = np.array([3.0, 2.0, 1.0, 0.5])
-    control = rng.normal(size=12)
-    pred = Profiles(control + lengths[:, None] * np.eye(4, 12), control)
-    return replace(pair, pred=pred, real=pred)
-
-
-@pytest.mark.parametrize("name", ["effect_detection_auroc", "effect_detection_average_precision"])
-def test_detection_equals_its_reference(name: str) -> None:
-    spec = get(name)
-    for seed in range(3):
-        pair = cells_with_effects(seed)
-        settings = {"n_draws": 50, "cap": 12, "seed": seed}
-        np.testing.assert_allclose(spec.evaluate(pair, settings), spec.evaluate(pair, settings, slow=True), rtol=1e-12)
-
-
-def test_detection_by_hand() -> None:
-    pair = cells_with_effects(0)
-    # (yes, no, yes, no) at lengths 3, 2, 1, 0.5
-    np.testing.assert_allclose(get("effect_detection_auroc").evaluate(pair), 3 / 4)
-    np.testing.assert_allclose(get("effect_detection_average_precision").evaluate(pair), (1 + 2 / 3) / 2)
-    louder = replace(pair, pred=replace(pair.pred, mean=pair.pred.control + 7 * pair.pred.effect))
-    np.testing.assert_array_equal(get("effect_detection_auroc").evaluate(louder), 3 / 4)
-    none = cells_with_effects(0, active=())
-    assert np.isnan(get("effect_detection_auroc").evaluate(none)).all()
-
-
 @pytest.mark.parametrize("seed", range(20))
 def test_areas(seed: int) -> None:
     rng = np.random.default_rng(seed)
