@@ -238,10 +238,10 @@ def test_inputs_are_left_alone() -> None:
         ROWS[0].evaluate(replace(pair_of(real, pred), cells=None))
 
 
-def cells_with_effects(seed: int, *, active: tuple[str, ...] = ("a", "c")) -> Pair:
+def cells_with_effects(seed: int) -> Pair:
     rng = np.random.default_rng(seed)
     labels = [*["a"] * 14, *["b"] * 14, *["c"] * 30, *["d"] * 9, *[CONTROL] * 40]
-    values = rng.normal(size=(len(labels), 12)) + np.array([2.0 * (x in active) for x in labels])[:, None]
+    values = rng.normal(size=(len(labels), 12)) + np.array([2.0 * (x in "ac") for x in labels])[:, None]
     pair = pair_of(side_of(values, labels), side_of(values, labels))
     lengths = np.array([3.0, 2.0, 1.0, 0.5])
     control = rng.normal(size=12)
@@ -265,5 +265,7 @@ def test_detection_by_hand() -> None:
     np.testing.assert_allclose(get("effect_detection_average_precision").evaluate(pair), (1 + 2 / 3) / 2)
     louder = replace(pair, pred=replace(pair.pred, mean=pair.pred.control + 7 * pair.pred.effect))
     np.testing.assert_array_equal(get("effect_detection_auroc").evaluate(louder), 3 / 4)
-    none = cells_with_effects(0, active=())
+    labels = [*["a"] * 3, *["b"] * 4, *["c"] * 5, *["d"] * 6, *[CONTROL] * 7]
+    flat = pair_of(side_of(np.ones((25, 12)), labels), side_of(np.ones((25, 12)), labels))
+    none = replace(pair, cells=flat.cells)  # no cell differs from another, so nothing exceeds the null
     assert np.isnan(get("effect_detection_auroc").evaluate(none)).all()

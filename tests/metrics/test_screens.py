@@ -191,6 +191,87 @@ def test_what_is_missing_is_named() -> None:
         get("phenocopy_auroc").evaluate(pair, {"mads": -1})
 
 
+def labelled(seed: int) -> tuple[Pair, dict[str, str]]:
+    pair = screen(seed, n_train=30)
+    return pair, {label: "abcd"[k % 4] for k, label in enumerate(pair.train.labels)}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_labels_and_components_equal_their_reference(seed: int) -> None:
+    pytest.importorskip("sklearn")
+    pair, classes = labelled(seed)
+    cases = [("cell_type_agreement", {"classes": classes}), ("distance_in_pca", {"n_components": 5})]
+    cases += [("distance_in_pca", {}), ("distance_in_pca", {"fit": "real"})]
+    for name, settings in cases:
+        spec = get(name)
+        fast, slow = spec.evaluate(pair, settings), spec.evaluate(pair, settings, slow=True)
+        np.testing.assert_allclose(fast, slow, rtol=spec.parity.rtol, atol=spec.parity.atol)
+        same = spec.evaluate(replace(pair, pred=pair.real), settings)
+        np.testing.assert_array_equal(same, spec.best)
+
+
+def test_labels_of_a_given_classifier() -> None:
+    class Sign:
+        def predict(self, rows: np.ndarray) -> np.ndarray:
+            return np.where(rows[:, 0] > 0, "T", "B")
+
+    side = Profiles(np.array([[1.0], [-1.0], [2.0]]), np.zeros(1))
+    pair = Pair(("p", "q", "r"), np.array(["g"]), np.full(3, -1), real=side, pred=replace(side, mean=np.ones((3, 1))))
+    np.testing.assert_array_equal(get("cell_type_agreement").evaluate(pair, {"classifier": Sign()}), [1, 0, 1])
+
+
+def test_components_by_hand() -> None:
+    train = Training(("a", "b", "c"), np.array([[0.0, 7.0], [1.0, 7.0], [5.0, 7.0]]), np.ones(3, np.int64))
+    real, pred = (Profiles(np.array([row]), np.zeros(2)) for row in ([1.0, 5.0], [4.0, 9.0]))
+    pair = Pair(("p",), np.array(["g", "h"]), np.array([-1]), real=real, pred=pred, train=train)
+    np.testing.assert_allclose(get("distance_in_pca").evaluate(pair), 9.0)
+    with pytest.raises(ValueError, match="fit='x' is not known"):
+        get("distance_in_pca").evaluate(pair, {"fit": "x"})
+
+
+def test_labels_need_classes_and_training_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    pytest.importorskip("sklearn")
+    pair, classes = labelled(3)
+    spec = get("cell_type_agreement")
+    with pytest.raises(DataError, match="classes= is missing"):
+        spec.evaluate(pair)
+    with pytest.raises(DataError, match="into 1 cell types"):
+        spec.evaluate(pair, {"classes": {"t1": "a", "t2": "a"}})
+    with pytest.raises(DataError, match="fitted on training profiles"):
+        spec.evaluate(replace(pair, train=None), {"classes": classes})
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
+    with pytest.raises(ImportError, match=r"needs scikit-learn.*pip install 'vcmetrics\[cluster\]'"):
+        spec.evaluate(pair, {"classes": classes})
+
+
+def test_programs() -> None:
+    rng = np.random.default_rng(0)
+    sides = []
+    for _ in range(2):
+        parts = rng.dirichlet([1.0, 1.0, 1.0], 6)
+        sides.append(Profiles(np.stack([parts[:, 0], parts[:, 1], parts[:, 1] / 2, parts[:, 2]], 1), np.zeros(4)))
+    sides[0].mean[0, 1:3] = sides[1].mean[0, 1:3] = 0
+    names = tuple("abcdef")
+    pair = Pair(names, np.array(["g"]), np.full(6, -1), embeddings={"programs": (sides[0], sides[1])})
+    spec = get("program_distance")
+    named = {"embedding": "programs"}
+    values = spec.evaluate(pair, named)
+    np.testing.assert_allclose(values, spec.evaluate(pair, named, slow=True), rtol=1e-12)
+    assert ((values >= 0) & (values <= 1.75)).all()
+    same = replace(pair, embeddings={"programs": (sides[1], sides[1])})
+    np.testing.assert_array_equal(spec.evaluate(same, named), 0)
+    with pytest.raises(DataError, match="has 3 columns; expected pre_adipo, adipo, lipo, other"):
+        cut = Profiles(sides[0].mean[:, :3], np.zeros(3))
+        spec.evaluate(replace(pair, embeddings={"programs": (cut, cut)}), named)
+    with pytest.raises(DataError, match="embedding 'programs' is not at hand"):
+        spec.evaluate(replace(pair, embeddings={}), named)
+    with pytest.raises(DataError, match="embedding= is missing"):
+        spec.evaluate(pair)
+
+
 def test_gene_set_scores_of_scanpy() -> None:
     # scanpy 1.11.5, tl.score_genes(ctrl_size=4 and 50), names in their order
     from vcmetrics.metrics.virtual_screen import gene_set_scores

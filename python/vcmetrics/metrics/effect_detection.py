@@ -57,7 +57,7 @@ def active(pair: Pair, n_draws: int, cap: int, seed: int) -> NDArray[np.bool_]:
         lengths = np.array([np.sqrt(((mean(chosen) - control) ** 2).sum()) for chosen in members])
         pool = pool_of(side, pair.perturbations, cap, seed)
         null = null_lengths(side, rows, pool, control, sorted({m.size for m in members}), n_draws, seed)
-        out = [np.mean(length < null[m.size]) < LEVEL for length, m in zip(lengths, members, strict=True)]
+        out = [np.mean(length <= null[m.size]) < LEVEL for length, m in zip(lengths, members, strict=True)]
         return np.array(out, np.bool_)
 
     return pair.shared(("active", n_draws, cap, seed), make)

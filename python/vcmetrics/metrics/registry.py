@@ -57,6 +57,7 @@ _FAMILIES = (
     "phenocopy",
     "virtual_screen",
     "effect_detection",
+    "cell_labels",
     "cell_distances",
 )
 

@@ -32,7 +32,7 @@ def _active(pair: Pair, n_draws: int, cap: int, seed: int) -> list[bool]:
             float(np.linalg.norm(x[[pool[i] for i in draws.choice(len(pool), k, replace=False)]].mean(0) - control))
             for _ in range(n_draws)
         ]
-        out.append(sum(length < v for v in null) / n_draws < 0.05)
+        out.append(sum(length <= v for v in null) / n_draws < 0.05)
     return out
 
 
