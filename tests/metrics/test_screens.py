@@ -80,8 +80,8 @@ def test_laws(spec: MetricSpec) -> None:
 
     moves = {
         "gene_order": lambda t: t[..., genes],
-        "scale_invariant": lambda t: 3 * t,
-        "translation": lambda t: t + np.arange(30.0),
+        "scale_degree_0": lambda t: 3 * t,
+        "common_shift": lambda t: t + np.arange(30.0),
     }
     assert set(spec.invariants) == {*moves, "perturbation_order"}
     for law, move in moves.items():

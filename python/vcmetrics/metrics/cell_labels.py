@@ -186,7 +186,7 @@ register(
         formula=distance_in_pca,
         reference=reference.distance_in_pca,
         defaults=MappingProxyType({"n_components": 20, "fit": "train"}),
-        invariants=("gene_order", "perturbation_order", "translation"),
+        invariants=("gene_order", "perturbation_order", "common_shift"),
         parity=Parity(rtol=1e-8, atol=1e-10),
         source="PEREGGRN (146e517), distance_in_pca",
         pitfalls=(

@@ -156,7 +156,7 @@ for _name, _area, _what, _chance, _tail, _example in (
             formula=detection_row(_name, _area, _what, _tail, _example),
             reference=getattr(reference, _name),
             defaults=MappingProxyType({"n_draws": N_DRAWS, "cap": CAP, "seed": 0}),
-            invariants=("gene_order", "perturbation_order", "pred_scale_invariant"),
+            invariants=("gene_order", "perturbation_order", "prediction_scale"),
             panel="whole",
             parity=Parity(rtol=1e-12, atol=1e-12),
             source="PRESAGE (4dc6d59), effect prediction; null means about the control, seed fixed",

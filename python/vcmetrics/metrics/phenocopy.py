@@ -256,7 +256,7 @@ def partial(true: NDArray[np.bool_], guess: Values) -> float:
 
 
 _SPACE: dict[str, Any] = {"n_components": 100, "shrinkage": 0.5}
-_LAWS = ("gene_order", "perturbation_order", "scale_invariant", "translation")
+_LAWS = ("gene_order", "perturbation_order", "scale_degree_0", "common_shift")
 _FITTED = (
     "Components are fitted on each side alone, so a value depends on which perturbations are scored together.",
     "Training rows of the predicted side are the observed ones: a prediction is not asked about what it has seen.",

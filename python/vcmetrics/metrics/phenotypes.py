@@ -109,7 +109,7 @@ register(
         reference=reference.phenotype_auroc,
         defaults=MappingProxyType({"classes": None, "leave_one_out": True}),
         required=("classes",),
-        invariants=("gene_order", "perturbation_order", "scale_invariant", "translation"),
+        invariants=("gene_order", "perturbation_order", "scale_degree_0", "common_shift"),
         panel="whole",
         parity=Parity(rtol=1e-9, atol=1e-12),
         source="Systema (fe087c9), coarse phenotype retrieval; there prototypes hold the perturbation itself",

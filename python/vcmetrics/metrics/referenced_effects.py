@@ -38,6 +38,12 @@ class Effects:
         """Observed effects of one row or of several."""
         return self.real_mean[rows] - self._base(self.real_base, rows)
 
+    def error(self, rows: int | slice) -> Table:
+        """Predicted less observed effect; one reference for both sides cancels and is not even subtracted."""
+        if self.pred_base is self.real_base and not np.isnan(self._base(self.real_base, rows)).any():
+            return np.asarray(self.pred_mean[rows] - self.real_mean[rows])
+        return self.pred(rows) - self.real(rows)
+
     @staticmethod
     def _base(base: Table, rows: int | slice) -> Table:
         return np.asarray(base if base.ndim == 1 else base[rows])
@@ -90,7 +96,8 @@ def referenced_effects(pair: Pair, reference: str = "control", *, leave_one_out:
     def make() -> Effects:
         pred, real = pair.profiles()
         if reference == "control":
-            return Effects(pred.mean, real.mean, pred.control, real.control)
+            shared = np.array_equal(pred.control, real.control)
+            return Effects(pred.mean, real.mean, real.control if shared else pred.control, real.control)
         if reference == "batch_control":
             return Effects(pred.mean, real.mean, *batch_controls(pair))
         base = reference_profiles(pair, reference, leave_one_out=leave_one_out)

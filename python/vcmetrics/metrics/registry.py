@@ -58,7 +58,16 @@ _FAMILIES = (
     "virtual_screen",
     "effect_detection",
     "cell_labels",
+    "interactions",
     "cell_distances",
+    "profile_error",
+    "weighted_error",
+    "norm_error",
+    "delta_correlation",
+    "r2",
+    "direction",
+    "variation",
+    "effect_lists",
 )
 
 

@@ -54,14 +54,23 @@ def welch(
     ([2.5298], [4.5652])
     """
     m = n if overestimated else other_n
-    own, others = variance / n, other_variance / m
-    error = own + others
+    t = t_only(mean, variance, n, other_mean, other_variance, m)
     with np.errstate(invalid="ignore", divide="ignore"):
-        t = (mean - other_mean) / np.sqrt(error)
+        own, others = variance / n, other_variance / m
         # 0/0 has no degrees of freedom; any number serves, scipy takes 1
-        df = error * error / (own * own / (n - 1) + others * others / (m - 1))
-    t[np.isnan(t)] = 0.0
+        df = (own + others) ** 2 / (own * own / (n - 1) + others * others / (m - 1))
     return t, np.where(np.isnan(df), 1.0, df)
+
+
+def t_only(mean: Table, variance: Table, n: float, other_mean: Table, other_variance: Table, other_n: float) -> Table:
+    """Welch's t, 0 where it is undefined."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        t = variance / n
+        t += other_variance / other_n
+        np.sqrt(t, out=t)
+        np.divide(mean - other_mean, t, out=t)
+    t[np.isnan(t)] = 0.0
+    return np.asarray(t)
 
 
 def p_values(t: Table, df: Table) -> Table:
@@ -169,7 +178,7 @@ def t_statistics(pair: Pair, against: Against = "control", *, overestimated: boo
     def make() -> Table:
         t = np.empty(pair.profiles()[1].mean.shape)
         for p, (own, other) in enumerate(_comparisons(pair, against)):
-            t[p], _ = welch(*own, *other, overestimated=overestimated)
+            t[p] = t_only(*own, *other[:2], own[2] if overestimated else other[2])
         return t
 
     return pair.shared(("t_statistics", against, overestimated), make)

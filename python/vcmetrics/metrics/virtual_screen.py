@@ -186,7 +186,7 @@ def virtual_screen_spearman(
 
 _DRAW: dict[str, Any] = {"ctrl_size": 50, "n_bins": 25, "seed": 0}
 _SOURCE = "PRESAGE (4dc6d59), virtual screen; gene-set score of scanpy 1.11 (Tirosh et al. 2016), seed fixed"
-_LAWS = ("gene_order", "perturbation_order", "scale_invariant", "translation")
+_LAWS = ("gene_order", "perturbation_order", "scale_degree_0", "common_shift")
 _PITFALLS = (
     "Control genes are drawn at random: another seed moves the score of a small set.",
     "Averages and control genes are each side's own, so adding a profile to all effects need not cancel.",
