@@ -1,4 +1,4 @@
-"""Distances between predicted and observed cells: references, laws, and closed forms."""
+"""Distances between predicted and observed cells, and effects that random cells do not have."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import scipy.sparse as sp
 import vcmetrics
 from vcmetrics.challenge import obesity
 from vcmetrics.metrics.cells import CellPair, CellSide
-from vcmetrics.metrics.pair import Pair
+from vcmetrics.metrics.pair import Pair, Profiles
 from vcmetrics.metrics.registry import MetricSpec, get, rows
 from vcmetrics.sources.rows import ChunkedArray, Rows
 from vcmetrics.summary.plan import group_cells
@@ -236,3 +236,36 @@ def test_inputs_are_left_alone() -> None:
     np.testing.assert_array_equal(_dense(pred), before[1])
     with pytest.raises(Exception, match="looks at single cells"):
         ROWS[0].evaluate(replace(pair_of(real, pred), cells=None))
+
+
+def cells_with_effects(seed: int) -> Pair:
+    rng = np.random.default_rng(seed)
+    labels = [*["a"] * 14, *["b"] * 14, *["c"] * 30, *["d"] * 9, *[CONTROL] * 40]
+    values = rng.normal(size=(len(labels), 12)) + np.array([2.0 * (x in "ac") for x in labels])[:, None]
+    pair = pair_of(side_of(values, labels), side_of(values, labels))
+    lengths = np.array([3.0, 2.0, 1.0, 0.5])
+    control = rng.normal(size=12)
+    pred = Profiles(control + lengths[:, None] * np.eye(4, 12), control)
+    return replace(pair, pred=pred, real=pred)
+
+
+@pytest.mark.parametrize("name", ["effect_detection_auroc", "effect_detection_average_precision"])
+def test_detection_equals_its_reference(name: str) -> None:
+    spec = get(name)
+    for seed in range(3):
+        pair = cells_with_effects(seed)
+        settings = {"n_draws": 50, "cap": 12, "seed": seed}
+        np.testing.assert_allclose(spec.evaluate(pair, settings), spec.evaluate(pair, settings, slow=True), rtol=1e-12)
+
+
+def test_detection_by_hand() -> None:
+    pair = cells_with_effects(0)
+    # (yes, no, yes, no) at lengths 3, 2, 1, 0.5
+    np.testing.assert_allclose(get("effect_detection_auroc").evaluate(pair), 3 / 4)
+    np.testing.assert_allclose(get("effect_detection_average_precision").evaluate(pair), (1 + 2 / 3) / 2)
+    louder = replace(pair, pred=replace(pair.pred, mean=pair.pred.control + 7 * pair.pred.effect))
+    np.testing.assert_array_equal(get("effect_detection_auroc").evaluate(louder), 3 / 4)
+    labels = [*["a"] * 3, *["b"] * 4, *["c"] * 5, *["d"] * 6, *[CONTROL] * 7]
+    flat = pair_of(side_of(np.ones((25, 12)), labels), side_of(np.ones((25, 12)), labels))
+    none = replace(pair, cells=flat.cells)  # no cell differs from another, so nothing exceeds the null
+    assert np.isnan(get("effect_detection_auroc").evaluate(none)).all()

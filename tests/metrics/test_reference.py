@@ -13,9 +13,10 @@ from vcmetrics.metrics.pair import Pair
 from vcmetrics.metrics.registry import MetricSpec, get, rows
 from vcmetrics.summary.effect_reference import REFERENCES
 
-# what a random pair holds
-AT_HAND = {"profiles", "correction", "de"}
-SUMMARY_METRICS = [spec for spec in rows() if spec.needs <= AT_HAND and spec.extra is None and not spec.required]
+# what a random pair does not hold, or what has no default, is tested beside its row
+SUMMARY_METRICS = [
+    spec for spec in rows() if not spec.needs & {"cells", "train"} and spec.extra is None and not spec.required
+]
 # what presets may choose, beside the defaults
 CHOICES = {
     "alpha": (0.05, 0.01),
@@ -57,6 +58,10 @@ CHOICES = {
 }
 # of parameters whose values differ from row to row
 OWN_CHOICES = {
+    # references of match ranks are tested in test_match_ranks, target ranks by value in theirs
+    **{spec.name: {"reference": ("none", "control")} for spec in rows() if spec.family == "match_ranks"},
+    **{spec.name: {"of": ("value", "effect")} for spec in rows() if spec.family == "target_ranking"},
+    **{name: {"method": ("pearson", "spearman")} for name in ("r_gene", "r_gene_within")},
     "squared_error": {"reduce": ("mean", "sum", "root", "root_sum")},
     "absolute_error": {"reduce": ("mean", "sum")},
     # ties of effects against a mean are a matter of its rounding; see test_delta_correlation for the others
@@ -95,10 +100,8 @@ def agree(spec: MetricSpec, fast: np.ndarray, slow: np.ndarray, note: str) -> No
 @given(seed=st.integers(0, 2**32), n=st.integers(1, 6), g=st.integers(1, 24))
 def test_formula_equals_reference(spec: MetricSpec, make_pair: Callable[..., Pair], seed: int, n: int, g: int) -> None:
     pair = make_pair(seed, n, g)
-    if (
-        "panel" in (spec.defaults.get("exclude"), spec.defaults.get("scope"))
-        and np.unique(pair.own[pair.own >= 0]).size == g
-    ):
+    by_panel = "panel" in (spec.defaults.get("exclude"), spec.defaults.get("scope"))
+    if by_panel and np.unique(pair.own[pair.own >= 0]).size == g:
         return  # refused: no gene is left (see test_discrimination)
     if spec.name.startswith("expr_") and g == 1 and (pair.own >= 0).any():
         return  # no gene is scored at all

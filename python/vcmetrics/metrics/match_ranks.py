@@ -250,7 +250,7 @@ register(
         formula=match_rank,
         reference=reference_of.match_rank,
         defaults=_DEFAULTS,
-        invariants=("gene_order", "perturbation_order", "scale_invariant", "translation", "pred_scale_invariant"),
+        invariants=("gene_order", "perturbation_order", "scale_degree_0", "common_shift", "prediction_scale"),
         parity=Parity(rtol=0.0, atol=1e-12),
         source="the common form of match ranks; rows beside it are the settings of published scorers",
         pitfalls=(
@@ -280,9 +280,9 @@ for _name, _rules, _needs, _best, _chance, _definition, _pitfalls, _source in _R
             invariants=(
                 "gene_order",
                 "perturbation_order",
-                "scale_invariant",
-                "translation",
-                *(("pred_scale_invariant",) if _angle and _against else ()),
+                "scale_degree_0",
+                "common_shift",
+                *(("prediction_scale",) if _angle and _against else ()),
             ),
             parity=Parity(rtol=0.0, atol=1e-12),
             source=_source,

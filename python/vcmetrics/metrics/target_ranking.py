@@ -143,7 +143,7 @@ for _name, _formula, _chance, _more, _definition, _pitfalls in (
             formula=_formula,
             reference=getattr(reference, _formula.__name__),
             defaults=MappingProxyType({"of": "value", **_more}),
-            invariants=("gene_order", "perturbation_order", "pred_scale_invariant"),
+            invariants=("gene_order", "perturbation_order"),
             parity=Parity(rtol=1e-12, atol=1e-12),
             source="PDGrapher (41285f9), ranking of predicted targets; ties take their mean rank here",
             pitfalls=_pitfalls,

@@ -34,7 +34,9 @@ def _effects(pair: Pair, reference: str) -> tuple[list[Values], list[Values], Va
     if reference == "batch_control":
         assert pair.batches is not None
         control = pair.batches.control
-        x = [row - m for row, m in zip(pred.mean, _matched(control, pair.batches.pred_cells), strict=True)]
+        both = zip(pair.batches.pred_cells, pair.batches.real_cells, strict=True)
+        cells = np.array([mine if mine.any() else true for mine, true in both])
+        x = [row - m for row, m in zip(pred.mean, _matched(control, cells), strict=True)]
         y = [row - m for row, m in zip(real.mean, _matched(control, pair.batches.real_cells), strict=True)]
         return x, y, np.full(control.shape[1], np.nan)
     assert reference == "perturbed_mean"
