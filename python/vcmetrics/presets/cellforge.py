@@ -36,9 +36,7 @@ PRESET = paper(
     ),
     quirks=(
         "The number of predicted cells sets the power of the predicted side's test: give as many as observed.",
-        "Fold changes are scanpy's, of expm1(mean log) with 1e-9 added; a fold change of exactly 0.5 counts, where "
-        "the source "
-        "wants more.",
+        "Fold changes are scanpy's, of expm1(mean log) with 1e-9 added; a gene counts above 0.5 strictly.",
         "Counts are ranked by their share of the cell, as their logs would be but for rounding.",
     ),
     de=DERules(mean="geometric", cpm_gate=None, gate_on="none", continuity=False, min_abs_log2fc=0.5),

@@ -16,9 +16,11 @@ PRESET = paper(
     version="1",
     members=(
         member("r_gene", "r_gene_median"),
-        member("r_gene", "r_gene_mean", summary="mean"),
+        member("r_gene", "r_gene_mean", statistic="mean"),
         member("r_gene", "r_gene_spearman", method="spearman"),
         member("effect_pearson", "r_sample", reference="none"),
+        member("gene_dispersion_ratio", "dispersion_ratio"),
+        member("genes_predicted_constant", "predicted_constant"),
     ),
     page=Page(
         space=mean_of_logs(),
@@ -26,7 +28,8 @@ PRESET = paper(
         reference="None.",
         genes="All genes whose observed profiles vary; min_expression and min_variance filter more.",
         ties="A gene predicted constant has no correlation and is left out.",
-        aggregation="Median (or mean) over genes of one correlation a gene; r_sample is a mean over perturbations.",
+        aggregation="Median (or mean) over genes of one correlation a gene; dispersion_ratio (predicted over "
+        "observed spread across perturbations) is 0 for a collapsed prediction; r_sample is a mean over perturbations.",
     ),
     quirks=(
         "r_sample, across genes, is above 0.9 for any sane prediction, since genes differ more than samples do.",

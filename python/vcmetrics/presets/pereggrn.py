@@ -24,6 +24,11 @@ PRESET = paper(
         member("absolute_error", "mae"),
         *lengths("squared_error", "mse_top_{}", "effect_rank:{}", (20, 100, 200), reduce="sum"),
         *lengths("effect_pearson", "pearson_top_{}", "effect_rank:{}", (20, 100, 200), undefined="zero"),
+        member("direction_correct", "proportion_correct_direction"),
+        member("direction_p_value", "pvalue_effect_direction"),
+        member("fold_change_contrast", "fc_targets_vs_non_targets"),
+        *(member("overlap_top_n", f"overlap_top_{k}", k=k) for k in (20, 100, 200)),
+        member("distance_in_pca", "distance_in_pca"),
     ),
     page=Page(
         space=mean_of_logs(),
@@ -38,9 +43,9 @@ PRESET = paper(
     quirks=(
         "mse and mse_top_n are sums of squares over genes, mae is a mean.",
         "The study reveals the observed level of the target to every model; overwrite it in the prediction to do so.",
-        "Cell-type agreement and distances of principal components need a classifier or a projection of training "
-        "cells: "
-        "they are functions of their own.",
+        "Cell-type agreement needs the cell types of the training rows: metrics={'cell_type_agreement': {'classes': "
+        "…}}.",
+        "distance_in_pca needs training data, and is left out without them (train=).",
         ORACLE,
     ),
 )

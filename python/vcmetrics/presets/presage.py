@@ -11,6 +11,7 @@ from vcmetrics.presets.literature import (
     TARGET_KEPT,
     lengths,
     mean_of_logs,
+    member,
     paper,
 )
 from vcmetrics.presets.page import Page
@@ -34,13 +35,23 @@ def _listed(ks: tuple[int, ...]) -> tuple[Member, ...]:
     return tuple(out)
 
 
+_FUNCTIONAL = (
+    member("phenocopy_auroc", "phenocopy_auroc"),
+    *(member("phenocopy_recall", f"phenocopy_recall_{k}", top_k=k) for k in (5, 20)),
+    *(member("knn_recall", f"knn_recall_{k}", top_k=k) for k in (5, 20)),
+    member("knn_auroc", "knn_auroc_10", top_k=10),
+    member("effect_detection_auroc", "effect_detection_auroc"),
+    member("effect_detection_average_precision", "effect_detection_ap"),
+)
+
+
 PRESET = paper(
     name="presage",
     title="PRESAGE: errors in units of the effect, cosines, norms",
     source="PRESAGE (4dc6d59)",
     version="1",
-    members=_listed(_MAIN),
-    more={"full": _listed(_KS)},
+    members=(*_listed(_MAIN), *_FUNCTIONAL),
+    more={"full": (*_listed(_KS), *_FUNCTIONAL)},
     page=Page(
         space=mean_of_logs(),
         control=OBSERVED,
@@ -58,6 +69,10 @@ PRESET = paper(
         "The relative error of norms guards the predicted norm in the source where the observed one divides; the "
         "plain one "
         "is taken.",
+        "Phenocopies and neighbours compare scored with training perturbations, and are left out without train=. "
+        "Detection "
+        "of effects reads single cells.",
+        "Virtual screens need a gene set: metrics={'virtual_screen_auroc': {'gene_set': …}}.",
         "Where a list is longer than the data have genes it holds them all.",
         LEAK,
         ORACLE,

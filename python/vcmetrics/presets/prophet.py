@@ -15,7 +15,7 @@ PRESET = paper(
     source="Prophet (435da60)",
     version="1",
     members=(
-        member("r_gene", "spearman_per_phenotype", method="spearman", summary="mean"),
+        member("r_gene", "spearman_per_phenotype", method="spearman", statistic="mean"),
         member("effect_spearman", "spearman_per_perturbation", reference="none"),
         member("r2", "r2_per_perturbation"),
     ),

@@ -34,6 +34,16 @@ PRESET = paper(
         member("squared_error", "rmse", reduce="root"),
         member("squared_error", "rmse_top20", reduce="root", genes="t_test:20"),
         member("centroid_accuracy", "centroid_accuracy"),
+        member("jaccard_top", "jaccard_top20_control", genes="t_test:20", k=20),
+        member(
+            "jaccard_top",
+            "jaccard_top20_perturbed",
+            genes="t_test:20",
+            k=20,
+            reference="perturbed_mean",
+            leave_one_out=False,
+        ),
+        member("mean_effect_cosine", "systematic_cosine"),
     ),
     page=Page(
         space=mean_of_logs(),
@@ -48,6 +58,9 @@ PRESET = paper(
     ),
     quirks=(
         "A prediction of the reference itself has no correlation against it: undefined, and counted.",
+        "systematic_cosine is a diagnostic of the data: cosine of each observed effect and the mean one. Where it is "
+        "high, "
+        "correlations against the control are easy.",
         "RMSE of effects equals RMSE of profiles, whatever the reference: it cancels.",
         "Ties of centroids are losses, so one profile for all perturbations scores 0 where candidates are few and 0.5 "
         "only "

@@ -112,7 +112,10 @@ def score_presets(
                 n_threads=n_threads,
                 progress=None,
             )
-            settings, apart = (settings, ()) if cells else without_cells(settings)
+            settings, apart = without_training(settings, train)
+            if not cells:
+                settings, more = without_cells(settings)
+                apart = (*apart, *more)
             label = one.control if control is None else control
             how: dict[str, Any] = {"batch_col": batch_col, "train": train_cells, "reading": reading}
             if everything and one.input_type == "values" and autodetect(real_totals()) == "counts":
@@ -188,6 +191,15 @@ def check_inputs(preset: Preset, given: Mapping[str, Any]) -> None:
         options = " and ".join(f"{name}= (--{name.replace('_', '-')})" for name in absent)
         msg = f"preset {preset.name!r} needs {options}"
         raise DataError(msg)
+
+
+def without_training(settings: Settings, train: Any) -> tuple[Settings, tuple[str, ...]]:
+    """The rules without metrics that compare with training data, where none are given; and a note of it."""
+    apart = [m for m in settings.members if train is None and "train" in registry.get(m.metric).needs]
+    if not apart:
+        return settings, ()
+    note = f"{some([m.output for m in apart], 3)}: left out, for want of training data (train=, --train)"
+    return replace(settings, members=tuple(m for m in settings.members if m not in apart)), (note,)
 
 
 def without_cells(settings: Settings) -> tuple[Settings, tuple[str, ...]]:

@@ -19,7 +19,7 @@ from vcmetrics.scoring.compare import Clock, compare
 from vcmetrics.scoring.context_result import context_result
 from vcmetrics.scoring.interval import check_resampling, intervals
 from vcmetrics.scoring.jobs import Job, context_column, data_jobs, save_reference, summary_job
-from vcmetrics.scoring.many import ALL, check_inputs, score_presets
+from vcmetrics.scoring.many import ALL, check_inputs, score_presets, without_training
 from vcmetrics.scoring.scaled import Baseline, Scorer, further_passes, resolve_baseline, resolve_scale, scaled, scorers
 from vcmetrics.scoring.settings import Settings, resolve_settings
 from vcmetrics.sources import open_cells
@@ -245,6 +245,9 @@ def score(  # type: ignore[misc]  # its options are spelt out here alone
         n_threads=n_threads,
         progress=progress,
     )
+    left_out: tuple[str, ...] = ()
+    if metrics is None:
+        settings, left_out = without_training(settings, train)
     check_inputs(settings.preset, {"batch_col": batch_col, "train": train, "embed_key": embed_key})
     if wanted_scale is not None and not settings.preset.policies:
         msg = f"preset {settings.preset.name!r} has no scaled scores; leave scale= and baseline= out"
@@ -278,7 +281,7 @@ def score(  # type: ignore[misc]  # its options are spelt out here alone
             names = [str(g) for g in job.genes]
             de = tuple(None if t is None else read_de_table(t, genes=names) for t in (de_real, de_pred))
             one, made = run_job(job, settings, (de[0], de[1]), wanted_scale, given, clock)
-            contexts.append(one)
+            contexts.append(replace(one, notes=(*left_out, *one.notes)))
             to_scores.append(made)
             if settings.progress is not None:
                 settings.progress.reach(steps * len(contexts))
