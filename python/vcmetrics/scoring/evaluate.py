@@ -228,8 +228,8 @@ def build_pair(
 ) -> Pair:
     """Everything the formulas see; ``read_own``: a metric of profiles leaves own target genes out.
 
-    ``pairs`` and ``tested`` hold what was built for other rules: rules of one space see one pair, so that they share what
-    their metrics derive from it, and equal tests are run once.
+    ``pairs`` and ``tested`` hold what was built for other rules: rules of one space see one pair, so that they share
+    what their metrics derive from it, and equal tests are run once.
     """
     perturbations = tuple(x for x in real.labels if x != real.control)
     targets = own_genes(perturbations, real.genes, preset, target_map, read=needs.profiles and read_own)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache as made_once
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -213,7 +214,8 @@ def data_jobs(
                 reference,
                 one,
                 real.genes,
-                cells=partial(cell_pair, real, pred, load, one, settings),
+                # one object for all metrics, which keep what they derive from it
+                cells=made_once(partial(cell_pair, real, pred, load, one, settings)),
                 embeddings=embedded(real, pred, groups, pred_groups[context], settings),
                 cache_file=file,
                 load_real=load,

@@ -147,29 +147,41 @@ def score_presets(
         n_contexts = len(wanted[0].jobs)
         if steps is not None:
             steps.expect(n_contexts)
-        results, judged = score_contexts(wanted, n_contexts, clock, steps)
+        results, judged, failed = score_contexts(wanted, n_contexts, clock, steps, keep_going=everything)
+    left_out |= failed
     return ScoreResults(results, judged, left_out, dict(clock.timings))
 
 
 def score_contexts(
-    wanted: Sequence[Wanted], n_contexts: int, clock: Clock, steps: Steps | None
-) -> tuple[dict[str, ScoreResult], tuple[Verdict, ...]]:
-    """Every context of every preset, and the verdicts over all contexts."""
+    wanted: Sequence[Wanted], n_contexts: int, clock: Clock, steps: Steps | None, *, keep_going: bool
+) -> tuple[dict[str, ScoreResult], tuple[Verdict, ...], dict[str, str]]:
+    """Every context of every preset, the verdicts over all contexts, and why presets failed.
+
+    ``keep_going``: a preset whose metrics find that the data do not suit them is left out; else that is an error.
+    """
+    failed: dict[str, str] = {}
     contexts: dict[str, list[ContextResult]] = {w.name: [] for w in wanted}
     baselines: dict[str, list[dict[str, float]]] = {w.name: [] for w in wanted}
     for k in range(n_contexts):
         gathered = gather_pairs([w.requests()[k] for w in wanted], wanted[0].jobs[k].genes, clock=clock)
         for w, got in zip(wanted, gathered, strict=True):
-            scored: Scored = scored_of(got, w.settings, clock)
+            try:
+                scored: Scored = scored_of(got, w.settings, clock)
+                base = baseline_values(got, w.settings)
+            except DataError as error:
+                if not keep_going:
+                    raise
+                failed.setdefault(w.name, str(error))
+                continue
             one = context_result(w.jobs[k], scored, w.settings)
             contexts[w.name].append(replace(one, notes=(*w.notes, *one.notes)))
-            baselines[w.name].append(baseline_values(got, w.settings))
+            baselines[w.name].append(base)
             clock.lap("mean baseline")
         if steps is not None:
             steps.reach(k + 1)
     results: dict[str, ScoreResult] = {}
     judged: list[Verdict] = []
-    for w in wanted:
+    for w in (w for w in wanted if w.name not in failed):
         result = ScoreResult(
             contexts=tuple(contexts[w.name]),
             preset=w.name,
@@ -179,9 +191,9 @@ def score_contexts(
             timings=dict(clock.timings),
         )
         results[w.name] = result
-        base = {m: sum(b[m] for b in baselines[w.name]) / n_contexts for m in baselines[w.name][0]}
-        judged += verdicts_of(w.name, w.settings, result.aggregate_values, base)
-    return results, tuple(judged)
+        mean = {m: sum(b[m] for b in baselines[w.name]) / n_contexts for m in baselines[w.name][0]}
+        judged += verdicts_of(w.name, w.settings, result.aggregate_values, mean)
+    return results, tuple(judged), failed
 
 
 def check_inputs(preset: Preset, given: Mapping[str, Any]) -> None:
