@@ -50,13 +50,18 @@ CHOICES = {
     "clip": (4.0, None, 1.0),
     "min_expression": (None, 0.1),
     "min_variance": (None, 0.2),
+    "ddof": (0, 1),
+    "within": (1.0, 0.3),
+    "above": (0.0, 2.0),
+    "below": (None, 3.0),
+    "min_mean": (0.5, 0.0),
 }
 # of parameters whose values differ from row to row
 OWN_CHOICES = {
     # references of match ranks are tested in test_match_ranks, target ranks by value in theirs
     **{spec.name: {"reference": ("none", "control")} for spec in rows() if spec.family == "match_ranks"},
     **{spec.name: {"of": ("value", "effect")} for spec in rows() if spec.family == "target_ranking"},
-    **{name: {"method": ("pearson", "spearman")} for name in ("r_gene", "r_gene_within")},
+    "r_gene_within": {"method": ("pearson", "spearman")},
     "squared_error": {"reduce": ("mean", "sum", "root", "root_sum")},
     "absolute_error": {"reduce": ("mean", "sum")},
     # ties of effects against a mean are a matter of its rounding; see test_delta_correlation for the others

@@ -147,6 +147,17 @@ def test_every_choice_of_genes(literature_pair, genes, exclude: str) -> None:
         assert gene_choice(pair, genes, exclude) is choice
 
 
+@pytest.mark.parametrize("exclude", ["none", "row", "panel"])
+def test_choice_of_variable_genes(literature_pair, exclude: str) -> None:
+    for seed in range(4):
+        pair = literature_pair(seed, 5, 14)
+        mean = pair.real.mean + np.random.default_rng(seed).normal(size=pair.real.mean.shape)
+        pair = replace(pair, real=replace(pair.real, mean=mean))  # no two genes vary alike
+        choice = gene_choice(pair, "top_variable:4", exclude)
+        want = slow_choice.gene_choice(pair, "top_variable:4", exclude)
+        assert [choice.of(p).tolist() for p in range(5)] == want
+
+
 def test_lists_are_made_after_targets_left(literature_pair) -> None:
     pair = literature_pair(0, 6, 14)
     for genes in ("top_effect:5", "t_test:5", "top_expressed:5"):

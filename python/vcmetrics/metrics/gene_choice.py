@@ -4,6 +4,7 @@
 ``all``                          every gene
 a list of names                  those (highly variable genes, a panel)
 ``top_expressed:K``              the K genes of the highest observed control profile
+``top_variable:K``               the K whose observed means vary most over the conditions, the control among them
 ``top_effect:K``                 the K of the largest observed |effect| against the control
 ``effect_rank:K``                those whose average rank of |effect| is at most K (ties take more or fewer than K)
 ``t_test:K``                     the K of the largest |t| of the observed cells against the control (GEARS' list)
@@ -32,7 +33,7 @@ from vcmetrics.metrics.t_statistics import t_statistics
 
 Index = NDArray[np.int64]
 
-SETS = (*NAMED, "effect_rank:K", *(f"{name}:K" for name in T_TESTS))
+SETS = (*NAMED, "top_variable:K", "effect_rank:K", *(f"{name}:K" for name in T_TESTS))
 KEPT = ("non_zero", "non_dropout")
 EXCLUDED = ("none", "row", "own", "panel")
 
@@ -85,12 +86,13 @@ class GeneChoice:
             labels=pair.perturbations,
             alpha=alpha,
             t=t_statistics(pair, overestimated=self.kind == T_TESTS[1]) if self.kind in T_TESTS else None,
+            spread=self._spread() if self.kind == "top_variable" else None,
             named=SETS,
         )
         self._whole = self.kind == "all" and not self._kept and not self._panel.size
         self.oracle = self._sets.oracle or bool(self._kept)  # chosen by the truth
         self._lists: list[Index] | None = None
-        if self.kind not in ("all", "list", "top_expressed") or self._union:
+        if self.kind not in ("all", "list", "top_expressed", "top_variable") or self._union:
             self._lists = self._made()
             del self._sets  # with its tables
 
@@ -106,6 +108,12 @@ class GeneChoice:
         """Number of genes of perturbation ``p``."""
         genes = self.of(p)
         return self._real.mean.shape[1] if isinstance(genes, slice) else int(genes.size)
+
+    def _spread(self) -> NDArray[np.float64]:
+        """Summed squared deviations of the profiles of all conditions, the control one of them."""
+        rows = [self._real.control, *self._real.mean]
+        middle = np.sum(rows, axis=0) / len(rows)
+        return np.asarray(sum((row - middle) ** 2 for row in rows))
 
     def _without(self, p: int) -> Sequence[int]:
         own = [] if self._own is None or self._own[p] < 0 else [int(self._own[p])]

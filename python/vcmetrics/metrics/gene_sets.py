@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 NAMED = ("all", "top_expressed:K", "top_effect:K", "de", "de:K")
 T_TESTS = ("t_test", "t_test_overestimated")
 # chosen by the truth that is to be predicted
-ORACLES = ("top_effect", "effect_rank", "de", *T_TESTS)
+ORACLES = ("top_variable", "top_effect", "effect_rank", "de", *T_TESTS)
 
 
 def parse_set(genes: Any, named: Sequence[str] = NAMED) -> tuple[str, int | None]:
@@ -84,6 +84,8 @@ class GeneSets:
         Level of ``de``, strictly below.
     t
         t statistics of the observed side, (n_rows, n_genes); for ``t_test``.
+    spread
+        How much each gene varies between conditions, (n_genes,); for ``top_variable``.
     named
         Sets that may be asked for.
     """
@@ -99,11 +101,13 @@ class GeneSets:
         labels: Sequence[str],
         alpha: float,
         t: Floats | None = None,
+        spread: Floats | None = None,
         named: Sequence[str] = NAMED,
     ) -> None:
         self.kind, self.k = parse_set(genes, named)
         self._effect = effect
         self._t = t
+        self._spread = spread
         self._control = control
         self._labels = labels
         self._alpha = alpha
@@ -158,6 +162,10 @@ class GeneSets:
             assert self._control is not None
             assert self.k is not None
             return top(self._control, self.k, allowed)
+        if self.kind == "top_variable":
+            assert self._spread is not None
+            assert self.k is not None
+            return top(self._spread, self.k, allowed)
         if self.kind == "top_effect":
             assert self._effect is not None
             assert self.k is not None

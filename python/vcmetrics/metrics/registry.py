@@ -68,6 +68,9 @@ _FAMILIES = (
     "direction",
     "variation",
     "effect_lists",
+    "signed_p",
+    "per_gene",
+    "cell_range",
 )
 
 

@@ -80,10 +80,12 @@ def _value(sides: Sides, method: str) -> tuple[float, int, str, tuple[Floats, Fl
     x, y, base_x, base_y = sides
     if np.isnan(base_x).any() or np.isnan(base_y).any():
         return np.nan, 0, "no other perturbation to average", None
-    a, b = x - base_x, y - base_y
+    with np.errstate(invalid="ignore"):
+        a, b = x - base_x, y - base_y
     kept: NDArray[np.bool_] | None = None
-    if not np.isfinite(a.sum() + b.sum()):
-        kept = np.isfinite(a) & np.isfinite(b)
+    finite = np.isfinite(a) & np.isfinite(b)
+    if not finite.all():
+        kept = finite
         a, b = a[kept], b[kept]
     n = a.size
     if n < (1 if method == "cosine" else 2):

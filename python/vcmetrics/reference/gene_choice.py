@@ -53,6 +53,9 @@ def _list(pair: Pair, p: int, genes: list[int], name: str, k: int | None, alpha:
     real = pair.profiles()[1]
     if name == "top_expressed":
         return sorted(genes, key=lambda g: (-float(real.control[g]), g))[:k]
+    if name == "top_variable":
+        spread = np.std([real.control, *real.mean], axis=0)
+        return sorted(genes, key=lambda g: (-float(spread[g]), g))[:k]
     if name in ("top_effect", "effect_rank"):
         size = {g: abs(float(real.mean[p, g]) - float(real.control[g])) for g in genes}
         if name == "top_effect":
