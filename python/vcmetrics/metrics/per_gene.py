@@ -177,6 +177,10 @@ literature_row(
     chance=0.0,
     bounds=(-1.0, 1.0),
     panel="whole",
+    pitfalls=(
+        "Genes predicted constant have no value and leave the summary: see genes_predicted_constant.",
+        "A prediction that knows only each study's mean scores high where studies differ: see r_gene_within.",
+    ),
 )
 literature_row(
     "gene_dispersion_ratio",
@@ -192,6 +196,10 @@ literature_row(
     best=None,
     bounds=(0.0, np.inf),
     panel="whole",
+    pitfalls=(
+        "1 says that predictions vary as much as truths, not that they vary alike.",
+        "Noise of few cells widens the observed spread.",
+    ),
 )
 literature_row(
     "genes_predicted_constant",
@@ -206,4 +214,5 @@ literature_row(
     "prediction_scale",
     bounds=(0.0, 1.0),
     panel="whole",
+    pitfalls=("Says what per-gene correlations leave out; nothing of the genes that vary.",),
 )
