@@ -6,7 +6,6 @@ but the two groups.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from vcmetrics.metrics.cells import CellPair, CellSide, cells_of
 from vcmetrics.metrics.distance import registry as distances
 from vcmetrics.metrics.distance.mmd import median_gamma
+from vcmetrics.metrics.docstring import described, docstring_parts
 from vcmetrics.metrics.pair import Pair
 from vcmetrics.metrics.registry import MetricSpec, Parity, Values, register
 from vcmetrics.reference import cell_distances as reference
@@ -36,8 +36,7 @@ _DOC = """{sentence} between the observed and the predicted cells of each pertur
         The cells of both sides; counts are normalised and logged.
     embedding
         Entry of ``obsm`` in place of the expression.
-    {names}
-        As :func:`vcmetrics.distance_matrix` takes them for ``{distance}``{median}.
+{parameters}
 
     Returns
     -------
@@ -52,7 +51,6 @@ _DOC = """{sentence} between the observed and the predicted cells of each pertur
     --------
     The observed cells predicted: 0.
     """
-_MEDIAN = '; ``gamma="median"`` is made of the observed cells of all scored perturbations'
 
 
 def blocks(pair: Pair, cells: CellPair, embedding: str | None) -> Callable[[str], tuple[Block, Block]]:
@@ -110,18 +108,34 @@ def formula_of(spec: distances.DistanceSpec) -> Callable[..., Values]:
     def formula(pair: Pair, *, embedding: str | None = None, **parameters: Any) -> Values:
         return cell_distance(pair, spec.name, embedding, parameters)
 
-    sentence = " ".join((inspect.getdoc(spec.formula) or "").split("\n\n")[0].split()).rstrip(".")
-    names = ", ".join(spec.defaults) or "(no others)"
     formula.__doc__ = _DOC.format(
-        sentence=_TITLES.get(spec.name, sentence),
+        sentence=_TITLES[spec.name],
         definition=spec.definition[0].upper() + spec.definition[1:],
-        names=names,
-        distance=spec.name,
-        median=_MEDIAN if "gamma" in spec.defaults else "",
+        parameters="\n".join(f"    {name}\n        {text}" for name, text in parameters_of(spec).items()),
     )
     formula.__name__ = formula.__qualname__ = f"cells_{spec.name}"
     formula.__signature__ = reference.signature(spec.defaults)  # type: ignore[attr-defined]
     return formula
+
+
+_OWN = {
+    "one_cell": "What the inside mean of one cell is for the U-statistic: ``nan`` or ``zero``.",
+    "estimator": "``v``: means over all pairs of cells; ``u``: without a cell's pair with itself.",
+    "var_floor": "Added to each variance.",
+    "power": "p of the Wasserstein distance of one gene, 1 or 2.",
+    "regularization": "Strength of the entropy, in the unit of the costs; 0: exact.",
+    "gamma": (
+        "γ of the kernel, several for ``rbf``; ``median``: 1/(2 m²), m the median distance of (at most 1000) "
+        "observed cells of all scored perturbations, so that no prediction moves the kernel."
+    ),
+}
+
+
+def parameters_of(spec: distances.DistanceSpec) -> dict[str, str]:
+    """What each parameter of the distance says: here, else in its own docstring (nothing where Python drops those)."""
+    told = described(docstring_parts(spec.formula).get("Parameters", ""))
+    said = {name: text for names, text in told for name in names}
+    return {name: _OWN.get(name) or said.get(name, "") for name in spec.defaults}
 
 
 _TITLES = {

@@ -253,5 +253,10 @@ register(
         invariants=("gene_order", "perturbation_order", "cell_order"),
         panel="pearson",
         panel_values=both_energy_distances,
+        pitfalls=(
+            "One number of the panel: the sizes of effects alone, whatever their direction.",
+            "Each side is measured against its own control cells, which a submission can shape.",
+            "Few strong perturbations decide it.",
+        ),
     )
 )

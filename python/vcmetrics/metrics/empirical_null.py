@@ -124,7 +124,7 @@ def empirical_null(values: Values, level: float = 0.05) -> EmpiricalNull:
     >>> rng = np.random.default_rng(0)
     >>> found = empirical_null(np.concatenate([rng.normal(0, 1, 9800), rng.normal(8, 1, 200)]))
     >>> round(found.mean, 1) == 0, round(found.sd, 1), round(found.p0, 2), found.upper > 3
-    (True, 1.0, 0.98, True)
+    (True, 1.0, 0.99, True)
     """
     low, high = central_interval(values)
     if not high > low:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcmetrics.metrics.pair import Pair
-from vcmetrics.reference.gene_correlation import average_ranks, averaged, column_correlation, decomposition
+from vcmetrics.reference.gene_correlation import average_ranks, averaged, decomposition
 
 Values = NDArray[np.float64]
 
@@ -36,28 +36,13 @@ def _summary(values: Values, over: str) -> float:
     return float(np.median(found) if over == "median" else np.mean(found))
 
 
-def r_gene(
-    pair: Pair,
-    *,
-    method: str = "pearson",
-    summary: str = "median",
-    min_expression: float | None = None,
-    min_variance: float | None = None,
-) -> Values:
-    """Correlation of each column, then the summary."""
-    pred, real = pair.profiles()
-    genes = _included(real.mean, min_expression, min_variance)
-    values = column_correlation(pred.mean[:, genes], real.mean[:, genes], method=method)
-    return np.full(pair.n, _summary(values, summary))
-
-
 def r_gene_within(
     pair: Pair,
     *,
     studies: Mapping[str, str] | None = None,
     part: str = "within",
     method: str = "pearson",
-    summary: str = "median",
+    statistic: str = "median",
     n_min: int = 4,
     min_expression: float | None = None,
     min_variance: float | None = None,
@@ -73,4 +58,4 @@ def r_gene_within(
         if method == "spearman":
             x, y = (np.stack([average_ranks(c) for c in side.T], 1) if genes else side for side in (x, y))
         values = decomposition(x, y, labels)[part]
-    return np.full(pair.n, _summary(values, summary))
+    return np.full(pair.n, _summary(values, statistic))
