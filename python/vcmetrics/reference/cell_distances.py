@@ -26,7 +26,7 @@ def signature(defaults: Mapping[str, Any]) -> inspect.Signature:
 
 
 def table(side: CellSide, embedding: str | None) -> Values:
-    """All cells of one side, dense: the embedding, or log1p(y / (l / target_sum)) rounded to float32."""
+    """All cells of one side, dense: the embedding, or float32 of log1p(y / (l / target_sum)) / log_unit."""
     if embedding is not None:
         assert side.obsm is not None
         return np.asarray(side.obsm(embedding), np.float64)
@@ -38,7 +38,7 @@ def table(side: CellSide, embedding: str | None) -> Values:
         if side.kind == "counts":
             unit = np.float32(side.totals[i]) / np.float32(side.target_sum)
             values = values.astype(np.float32) / (unit if unit else np.float32(1))
-            values = np.log1p(values.astype(np.float64)).astype(np.float32)
+            values = (np.log1p(values.astype(np.float64)) / side.log_unit).astype(np.float32)
         out[i, rows.indices.read(start, stop)] = values
     return out
 

@@ -6,14 +6,15 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.stats import norm
 
 Values = NDArray[np.float64]
 
 
 def empirical_null(values: Values, level: float = 0.05) -> tuple[float, float, float, float, float]:
     """(mean, sd, p0, lower, upper)."""
+    from scipy.optimize import minimize
+    from scipy.stats import norm
+
     n = values.size
     q25, middle, q75 = (float(q) for q in np.quantile(values, [0.25, 0.5, 0.75]))
     b = 1.0 if n > 500_000 else 4.3 * math.exp(-0.26 * math.log10(n))
