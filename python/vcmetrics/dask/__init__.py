@@ -176,4 +176,7 @@ def score(
         sides = [stack.enter_context(open_remote(pred, active, layer=layer, name="pred"))]
         if not isinstance(real, GroupSummary):
             sides.append(stack.enter_context(open_remote(real, active, layer=layer, name="real")))
-        return here(sides[0], real if isinstance(real, GroupSummary) else sides[1], layer=layer, **options)
+        result: ScoreResult = here(
+            sides[0], real if isinstance(real, GroupSummary) else sides[1], layer=layer, **options
+        )
+        return result

@@ -270,7 +270,8 @@ def _gather_share(requests: Sequence[Request], genes: Array, clock: Clock) -> li
             pairs=pairs,
             tested=tested,
         )
-        if settings.needs_cells or request.embeddings:  # a changed pair shares nothing with the others
+        # a changed pair shares nothing with the others
+        if len(requests) == 1 or settings.needs_cells or request.embeddings:
             pair = replace(pair, cells=request.cells, embeddings=dict(request.embeddings))
         if request.needs.de:
             pair = with_de_rules(pair, settings)

@@ -356,7 +356,11 @@ def gather(
     """
     for side in (side for pair in pairs for side in pair if side is not None):
         if isinstance(side.rows, RowsElsewhere):
-            return side.rows.gather(pairs, recipe, progress)
+            found: list[dict[str, Any]] = [dict(tables) for tables in side.rows.gather(pairs, recipe, progress)]
+            for other in deeper:
+                for tables, logs in zip(found, side.rows.gather(pairs, other, progress), strict=True):
+                    tables.setdefault("depths", []).append(logs)
+            return found
     how: dict[str, Any] = {"n_threads": n_threads, "progress": progress}
     kernel = SINGLE_PRECISION.get(recipe.key)
     if kernel is not None:
