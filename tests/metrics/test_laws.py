@@ -26,8 +26,6 @@ LAWS = (
     "scale_degree_0",
     "scale_degree_1",
     "scale_degree_2",
-    "pred_scale_invariant",
-    "translation",
     "duplicate_rows_tie",
     "prediction_scale",
     "prediction_offset",
