@@ -186,6 +186,17 @@ def test_combinations_have_all_their_targets(literature_pair) -> None:
             assert [np.arange(10)[choice.of(p)].tolist() for p in range(4)] == want
 
 
+def test_an_embedding_has_no_genes(literature_pair) -> None:
+    pair = literature_pair(0, 4, 10)
+    coordinates = Profiles(np.arange(12.0).reshape(4, 3), np.zeros(3))
+    embedded = replace(pair, real=coordinates, pred=coordinates)
+    for exclude in ("none", "own", "panel"):
+        assert gene_choice(embedded, "all", exclude).of(0) == slice(None)
+        assert gene_choice(embedded, "all", exclude).size(0) == 3
+    with pytest.raises(DataError, match="an embedding has none"):
+        gene_choice(embedded, "top_effect:2")
+
+
 def test_choices_that_cannot_be_made(literature_pair) -> None:
     pair = literature_pair(0, 3, 6)
     for genes in ("top", "t_test", "top_effect:0", "t_test:x", "union_"):

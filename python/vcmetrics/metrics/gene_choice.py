@@ -48,8 +48,8 @@ class GeneChoice:
     genes
         A name of the table above, or names of genes.
     exclude
-        Target genes left out: ``none``, the perturbation's own (``row``, or ``own``), those of the ``panel``. A label
-        without an own gene that joins genes by ``+`` has all of these.
+        Target genes left out (of an embedding none): ``none``, the perturbation's own (``row``, or ``own``), those of
+        the ``panel``. A label without an own gene that joins genes by ``+`` has all of these.
     alpha
         Level of ``de``, strictly below.
 
@@ -78,6 +78,11 @@ class GeneChoice:
             name = name.removeprefix("union_")
         self.kind, _ = parse_set(name, SETS)
         self._real = pair.profiles()[1]
+        if self._real.mean.shape[1] != len(pair.genes):
+            if self.kind != "all" or self._kept:
+                msg = f"genes={genes!r} chooses among genes, and an embedding has none; take genes='all' there"
+                raise DataError(msg)
+            self._own, self._panel = None, []
         self._sets = GeneSets(
             name,
             pair.genes,
