@@ -118,7 +118,7 @@ def by_rules(one: Study, preset: str, counts: dict[str, anndata.AnnData]) -> pd.
         depths = depths[(one.truth.obs[one.how["pert_col"]] == one.how["control"]).to_numpy()]
     target = float(depths.median()) if isinstance(rules.target_sum, str) else rules.target_sum
     logs = placed(scored(one, preset, one.predictions(space="mean_of_logs", target_sum=target)), one.seed)
-    needs = {m: registry.get(m).needs for m in table.index.get_level_values("metric").unique()}
+    needs = {m.output: registry.get(m.metric).needs for m in rules.members()}
     of_profiles = [not needs[m] & {"de", "cells"} for m in table.index.get_level_values("metric")]
     return table.where(~pd.Series(of_profiles, index=table.index), logs)
 
