@@ -117,7 +117,10 @@ def by_rules(one: Study, preset: str, counts: dict[str, anndata.AnnData]) -> pd.
     if rules.target_sum == "median_real_control":
         depths = depths[(one.truth.obs[one.how["pert_col"]] == one.how["control"]).to_numpy()]
     target = float(depths.median()) if isinstance(rules.target_sum, str) else rules.target_sum
-    logs = placed(scored(one, preset, one.predictions(space="mean_of_logs", target_sum=target)), one.seed)
+    try:
+        logs = placed(scored(one, preset, one.predictions(space="mean_of_logs", target_sum=target)), one.seed)
+    except vcm.DataError:  # rules that want counts on both sides
+        return table
     needs = {m.output: registry.get(m.metric).needs for m in rules.members()}
     of_profiles = [not needs[m] & {"de", "cells"} for m in table.index.get_level_values("metric")]
     return table.where(~pd.Series(of_profiles, index=table.index), logs)

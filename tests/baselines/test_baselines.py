@@ -4,6 +4,7 @@ import re
 
 import anndata
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 from scipy.sparse import csr_matrix
@@ -404,6 +405,27 @@ def test_profiles_go_into_the_array_functions(train, test):
     assert table["pearson"].notna().all()
     found = vcm.discrimination(made, truth, control="ctrl", exclude_targets="none").attrs["aggregate"]
     assert found["score"] == pytest.approx(0.5, abs=1e-12)  # a constant prediction
+
+
+def test_shared_effect_scores_by_its_share():
+    """d = s + u with centred, orthogonal parts: the mean correlates exactly |s| / sqrt(|s|² + |u|²)."""
+    rng = np.random.default_rng(0)
+    basis = np.linalg.qr(np.column_stack([np.ones(40), rng.normal(size=(40, 5))]))[0].T
+    shared, own = 3 * basis[1], np.vstack([basis[2:5], -basis[2:5]]) * np.repeat([[1.0], [2.0]], 3, axis=0)
+    own[3:] = -own[:3]  # the own parts add up to nothing
+    control = rng.uniform(5, 9, 40)
+    rows = np.vstack([control, control + shared + own])
+    labels = ["ctrl", *(f"p{k}" for k in range(6))]
+    cells = anndata.AnnData(rows, obs=pd.DataFrame({"pert": labels}, index=labels))
+    how = {"pert_col": "pert", "control": "ctrl", "space": "mean", "leave_one_out": False, "emit": "profiles"}
+    made, truth = (baselines.make(k, cells, **how).to_df() for k in ("perturbed-mean", "oracle"))
+    table = vcm.effect_correlation(made, truth, control="ctrl", target_map={"*": None})
+    want = 3 / np.sqrt(9 + (own**2).sum(1))
+    np.testing.assert_allclose(table.loc[labels[1:], "pearson"], want, rtol=1e-9)
+    less = vcm.effect_correlation(
+        made, truth, control="ctrl", target_map={"*": None}, reference="perturbed_mean", leave_one_out=False
+    )
+    assert less["pearson"].isna().all()  # against the mean itself there is nothing left
 
 
 def test_files_and_gene_order(train, test, tmp_path):
