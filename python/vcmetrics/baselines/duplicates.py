@@ -125,12 +125,15 @@ def p_adjusted(means: Floats, squares: Floats, sizes: NDArray[np.int64]) -> Floa
     out = np.ones(means.shape)
     if len(n) < 2:
         return out
-    grand = n @ means
+    grand = (n[:, None] * means).sum(axis=0) / total
+    between = n[:, None] * (means - grand) ** 2
+    whole = (squares + between).sum(axis=0)
     for k in range(len(n)):
         rest = total - n[k]
-        mean = (grand - n[k] * means[k]) / rest
-        others = np.arange(len(n)) != k
-        inner = (squares[others] + n[others, None] * (means[others] - mean) ** 2).sum(axis=0)
+        mean = grand + (n[k] / rest) * (grand - means[k])
+        # Σ (x - mean)² of the rest, from that of all cells; what is left of a constant gene is rounding
+        inner = whole - squares[k] - between[k] - rest * (mean - grand) ** 2
+        inner[inner <= 1e-12 * whole] = 0.0
         with np.errstate(divide="ignore", invalid="ignore"):
             a, b = squares[k] / (n[k] - 1) / n[k], inner / (rest - 1) / n[k]
             t = (means[k] - mean) / np.sqrt(a + b)

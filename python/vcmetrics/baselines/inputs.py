@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -40,8 +41,9 @@ class Reading:
 class Side:
     """One side: its profiles, and the cells that they were made of.
 
-    ``labels`` and ``contexts`` name every cell ("" without contexts), None where a cell has no label; ``totals`` are
-    sums of the stored values. ``positive`` says that none of these is negative, ``whole`` that they are counts.
+    ``labels`` and ``contexts`` name every cell ("" without contexts), None where a cell has no label; ``cells`` are the
+    row numbers of every (context, label); ``totals`` are sums of the stored values. ``positive`` says that none of
+    these is negative, ``whole`` that they are counts.
     """
 
     name: str
@@ -50,13 +52,14 @@ class Side:
     rows: Rows
     labels: NDArray[np.object_]
     contexts: NDArray[np.object_]
+    cells: Mapping[tuple[str, str], NDArray[np.int64]]
     totals: Floats
     positive: bool
     whole: bool
 
     def members(self, context: str, label: str) -> NDArray[np.int64]:
         """Row numbers of the cells of one label in one context."""
-        return np.flatnonzero((self.labels == label) & (self.contexts == context))
+        return self.cells.get((context, label), np.zeros(0, np.int64))
 
     def asked(self, row: int) -> Asked:
         """What is known beforehand of the perturbation of a row."""
@@ -101,12 +104,24 @@ def read_side(data: Any, name: str, how: Reading) -> Side:
         title = cells.name
     totals = np.asarray(facts["totals"], np.float64)
     positive = not facts["n_negative"]
-    source = source_of(profiles, labels, contexts, totals, how)
-    return Side(title, column, source, rows, labels, contexts, totals, positive, positive and not facts["n_fractional"])
+    members = rows_by_place(contexts, labels)
+    source = source_of(profiles, members, totals, how)
+    whole = positive and not facts["n_fractional"]
+    return Side(title, column, source, rows, labels, contexts, members, totals, positive, whole)
+
+
+def rows_by_place(contexts: NDArray[Any], labels: NDArray[Any]) -> dict[tuple[str, str], NDArray[np.int64]]:
+    """Row numbers, ascending, of every pair of context and label; cells that lack one are in none."""
+    numbers: dict[Any, int] = {}
+    pairs = zip(contexts.tolist(), labels.tolist(), strict=True)
+    codes = np.array([numbers.setdefault(pair, len(numbers)) for pair in pairs], np.int64)
+    order = np.argsort(codes, kind="stable")
+    parts = np.split(order, np.cumsum(np.bincount(codes, minlength=len(numbers)))[:-1])
+    return {pair: rows for pair, rows in zip(numbers, parts, strict=True) if None not in pair}
 
 
 def source_of(
-    profiles: ProfileRows, labels: NDArray[Any], contexts: NDArray[Any], totals: Floats, how: Reading
+    profiles: ProfileRows, members: Mapping[tuple[str, str], NDArray[np.int64]], totals: Floats, how: Reading
 ) -> Source:
     """Profiles with the depth of their cells; every context must have its control."""
     strata = profiles.strata or ("",) * len(profiles.labels)
@@ -118,12 +133,7 @@ def source_of(
             "from the control of its own context"
         )
         raise DataError(msg)
-    depth = np.array(
-        [
-            np.median(totals[(labels == label) & (contexts == stratum)])
-            for stratum, label in zip(strata, profiles.labels, strict=True)
-        ]
-    )
+    depth = np.array([np.median(totals[members[place]]) for place in zip(strata, profiles.labels, strict=True)])
     assert profiles.n_cells is not None
     return Source(
         labels=profiles.labels,

@@ -138,8 +138,8 @@ def make(
     estimate of that noise (``expr_mse_unbiased…``) come out too low where profiles differ between perturbations; judge
     those by ``"dispersed"`` cells.
 
-    Cost: one read of each side; ``linear-pca`` without ``train`` one decomposition a perturbation. Memory: the cells
-    that are emitted. Of ``log_of_sums`` profiles the shares are taken, so a sum of effects is normalised anew.
+    Cost: one read of each side; ``linear-pca`` without ``train`` one decomposition a perturbation. Memory: twice the
+    cells that are emitted. Of ``log_of_sums`` profiles the shares are taken, so a sum of effects is normalised anew.
 
     References
     ----------
