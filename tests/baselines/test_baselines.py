@@ -438,6 +438,24 @@ def test_files_and_gene_order(train, test, tmp_path):
     assert anndata.read_h5ad(tmp_path / "out.h5ad").uns["baseline"]["kind"] == "additive"
 
 
+def test_batches_are_carried_over(train, test):
+    test.obs["batch"] = np.where(np.arange(test.n_obs) % 3 == 0, "b1", "b2")
+    how = HOW | {"emit": "cells", "batch_col": "batch"}
+    keys = ["pert", "cell", "batch"]
+    for kind in baselines.KINDS:
+        made = baselines.make(kind, test, train=train, **how)
+        plain = baselines.make(kind, test, train=train, **HOW | {"emit": "cells"})
+        assert np.array_equal(to_dense(made), to_dense(plain))
+        if "duplicate" not in kind:
+            want = test.obs.value_counts(keys).sort_index()
+            assert made.obs.astype(str).value_counts(keys).sort_index().to_dict() == want.to_dict()
+    truth, _ = baselines.halves(test, **{k: v for k, v in how.items() if k != "emit"})
+    assert set(truth.obs["batch"]) == {"b1", "b2"}
+    many = baselines.no_change(test, n_cells=60, **how)
+    share = (many.obs.query("pert == 'G1+G9' and cell == 'K'")["batch"] == "b1").mean()
+    assert share == pytest.approx((test.obs.query("pert == 'G1+G9' and cell == 'K'")["batch"] == "b1").mean(), abs=0.05)
+
+
 def test_refuses(train, test):
     how = HOW
     for call, error, words in [

@@ -50,6 +50,7 @@ def halves(
     pert_col: str | None = None,
     control: str = "non-targeting",
     context_col: str | None = None,
+    batch_col: str | None = None,
     layer: str | None = None,
     seed: int = 0,
     n_threads: int | None = None,
@@ -60,14 +61,14 @@ def halves(
     ----------
     real
         AnnData or path; n_obs × n_vars.
-    pert_col, control, context_col, layer, n_threads
+    pert_col, control, context_col, batch_col, layer, n_threads
         As in :func:`make`. The control is cut as well, so that the halves share no cell.
     seed
         Of the cut.
 
     Returns
     -------
-    Truth and duplicate; CSR, ``obs`` with the label columns alone. The duplicate is what
+    Truth and duplicate; CSR, ``obs`` with these columns alone. The duplicate is what
     :func:`technical_duplicate` gives for the same seed. An odd cell goes to neither.
 
     Raises
@@ -87,6 +88,7 @@ def halves(
         pert_col=pert_col,
         control=control,
         context_col=context_col,
+        batch_col=batch_col,
         layer=layer,
         space="mean",
         target_sum=1.0,

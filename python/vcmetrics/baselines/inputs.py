@@ -35,6 +35,7 @@ class Reading:
     target_sum: float
     separator: str
     n_threads: int
+    batch_col: str | None = None  # carried over to the prediction; training data need none
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Side:
     rows: Rows
     labels: NDArray[np.object_]
     contexts: NDArray[np.object_]
+    batches: NDArray[np.object_] | None
     cells: Mapping[tuple[str, str], NDArray[np.int64]]
     totals: Floats
     positive: bool
@@ -89,6 +91,7 @@ def read_side(data: Any, name: str, how: Reading) -> Side:
         rows = cells.rows(how.n_threads)
         labels = cells.column(column)
         contexts = np.full(labels.size, "", object) if how.context_col is None else cells.column(how.context_col)
+        batches = None if how.batch_col is None else cells.column(how.batch_col)
         profiles = read_profiles(
             cells,
             name=name,
@@ -107,7 +110,7 @@ def read_side(data: Any, name: str, how: Reading) -> Side:
     members = rows_by_place(contexts, labels)
     source = source_of(profiles, members, totals, how)
     whole = positive and not facts["n_fractional"]
-    return Side(title, column, source, rows, labels, contexts, members, totals, positive, whole)
+    return Side(title, column, source, rows, labels, contexts, batches, members, totals, positive, whole)
 
 
 def rows_by_place(contexts: NDArray[Any], labels: NDArray[Any]) -> dict[tuple[str, str], NDArray[np.int64]]:
@@ -164,7 +167,7 @@ def read_both(real: Any, train: Any, how: Reading) -> tuple[Side, Side | None]:
     side = read_side(real, "real", how)
     if train is None:
         return side, None
-    other = read_side(train, "train", how)
+    other = read_side(train, "train", replace(how, batch_col=None))
     order = align_genes(other.source.genes, side.source.genes, pred_name=other.name, real_name=side.name)
     if order is not None:
         s = other.source
