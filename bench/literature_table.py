@@ -5,7 +5,8 @@
 A set is NAME,FILE,pert_col,control[,column=value][,singles|doubles][,batch_col:COLUMN]; without any the packaged demo
 set is used. The cells of every perturbation and of the control are halved: one half is the truth, the other the
 replicate and the training data. ``doubles`` predicts the combinations of which a part was perturbed alone, from the
-single perturbations; ``singles`` leaves combinations out. Everything is done for several splits. Prints one table a data set, draws a panel.
+single perturbations; ``singles`` leaves combinations out. Everything is done for several splits. Prints one table a
+data set, draws a panel.
 """
 
 from __future__ import annotations
