@@ -438,6 +438,17 @@ def test_files_and_gene_order(train, test, tmp_path):
     assert anndata.read_h5ad(tmp_path / "out.h5ad").uns["baseline"]["kind"] == "additive"
 
 
+@pytest.mark.parametrize("kind", list(baselines.KINDS))
+def test_order_of_genes_and_cells_does_not_matter(train, test, kind):
+    genes = np.random.default_rng(0).permutation(test.n_vars)
+    cells = np.random.default_rng(1).permutation(train.n_obs)
+    plain = baselines.make(kind, test, train=train, **HOW)
+    moved = baselines.make(kind, test[:, genes].copy(), train=train[cells].copy(), **HOW)
+    assert list(moved.obs_names) == list(plain.obs_names)
+    assert list(moved.var_names) == list(plain.var_names[genes])
+    np.testing.assert_allclose(moved.X, plain.X[:, genes], rtol=1e-6, atol=1e-7)
+
+
 def test_batches_are_carried_over(train, test):
     test.obs["batch"] = np.where(np.arange(test.n_obs) % 3 == 0, "b1", "b2")
     how = HOW | {"emit": "cells", "batch_col": "batch"}
