@@ -127,8 +127,12 @@ def by_rules(one: Study, preset: str, counts: dict[str, anndata.AnnData]) -> pd.
     if rules.target_sum == "median_real_control":
         depths = depths[(one.truth.obs[one.how["pert_col"]] == one.how["control"]).to_numpy()]
     target = float(depths.median()) if isinstance(rules.target_sum, str) else rules.target_sum
+    made = one.predictions(space="mean_of_logs", target_sum=target)
+    if getattr(rules, "log_base", "e") == "2":
+        for name in made.keys() - {"replicate"}:  # the replicate holds counts
+            made[name].X = made[name].X / np.log(2)
     try:
-        logs = placed(scored(one, preset, one.predictions(space="mean_of_logs", target_sum=target)), one.seed)
+        logs = placed(scored(one, preset, made), one.seed)
     except vcm.DataError:  # rules that want counts on both sides
         return table
     needs = {m.output: registry.get(m.metric).needs for m in rules.members()}
