@@ -211,7 +211,8 @@ def shown(table: pd.DataFrame) -> str:
     head = ["rule set", "metrics", "tell replicate from mean", *names]
     lines = [head, ["---"] * len(head)]
     for preset, row in table.iterrows():
-        cells = [f"{row[n][0]:.2f} ({row[n][3]}↑ {row[n][4]}↓)" for n in names]
+        middle = {n: "–" if np.isnan(row[n][0]) else f"{row[n][0]:.2f}" for n in names}
+        cells = [f"{middle[n]} ({row[n][3]}↑ {row[n][4]}↓)" for n in names]
         lines.append([f"`{preset}`", str(row["metrics"]), str(row["tell apart"]), *cells])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
