@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "bindings/cuda_kernels.hpp"
 #include "cuda/devices.hpp"
 
 namespace py = pybind11;
@@ -20,4 +21,8 @@ PYBIND11_MODULE(_cuda, m, py::mod_gil_not_used()) {
         return std::pair<int, std::string>(devices.count, std::move(devices.reason));
       },
       "Number of usable devices, and the reason where that is 0.");
+  m.def("cuda_version", &vcm::cuda::cuda_version, "The CUDA release it is built with, 13000 for 13.0.");
+  m.def("use_device", &vcm::cuda::use_device, py::arg("device"),
+        "The device of this thread's later launches; the runtime inside keeps its own.");
+  vcm::cuda::bind_kernels(m);
 }

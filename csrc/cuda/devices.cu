@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "cuda/core/stream.hpp"
 #include "cuda/devices.hpp"
 
 namespace vcm::cuda {
@@ -28,6 +29,15 @@ bool runs_our_code(int device) {
 }
 
 }  // namespace
+
+int cuda_version() { return CUDART_VERSION; }
+
+void use_device(int device) {
+  const cudaError_t status = cudaSetDevice(device);
+  if (status == cudaSuccess) return;
+  cudaGetLastError();
+  throw LaunchError("device " + std::to_string(device) + " cannot be used: " + cudaGetErrorString(status));
+}
 
 Devices query_devices() {
   if (!driver_is_installed()) return {0, "no NVIDIA driver on this machine (libcuda.so.1 cannot be loaded)"};

@@ -10,6 +10,12 @@ struct Devices {
   std::string reason;  // empty when count > 0
 };
 
+// The CUDA release of the runtime inside, 13000 for 13.0.
+int cuda_version();
+
+// Makes a device that of the calling thread; LaunchError if there is none of that number.
+void use_device(int device);
+
 // Asks the driver; never throws, and never needs one: libcuda.so.1 is looked for at run time.
 Devices query_devices();
 
