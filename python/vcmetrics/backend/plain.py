@@ -43,7 +43,8 @@ class PlainKernels:
     def row_squares(self, x: Array) -> Array:
         """Σ x² of every row."""
         wide = x.astype(np.float64)
-        return (wide * wide).sum(1)
+        with np.errstate(over="ignore"):  # the caller looks for infinite lengths
+            return (wide * wide).sum(1)
 
     def match_counts(self, distance: Array, own: Array) -> Array:
         """Comparisons with the own candidate, counted."""

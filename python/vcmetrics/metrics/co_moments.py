@@ -47,6 +47,13 @@ def host_table(values: Any, name: str) -> Array:
     return table.astype(np.float32 if table.dtype.itemsize <= 2 else np.float64)
 
 
+def require_one_shape(x: Any, y: Any) -> None:
+    """Refuse tables of two shapes."""
+    if x.shape != y.shape:
+        msg = f"x is {x.shape[0]} × {x.shape[1]}, y is {y.shape[0]} × {y.shape[1]}; pass tables of one shape"
+        raise ValueError(msg)
+
+
 def row_contiguous(table: Array) -> bool:
     """Whether the kernels can read the table where it lies."""
     width = table.itemsize
