@@ -32,11 +32,22 @@ bool runs_our_code(int device) {
 
 int cuda_version() { return CUDART_VERSION; }
 
-void use_device(int device) {
-  const cudaError_t status = cudaSetDevice(device);
+namespace {
+
+void require_good(cudaError_t status, int device) {
   if (status == cudaSuccess) return;
   cudaGetLastError();
   throw LaunchError("device " + std::to_string(device) + " cannot be used: " + cudaGetErrorString(status));
+}
+
+}  // namespace
+
+void use_device(int device) { require_good(cudaSetDevice(device), device); }
+
+DeviceFacts device_facts(int device) {
+  cudaDeviceProp found{};
+  require_good(cudaGetDeviceProperties(&found, device), device);
+  return {found.name, static_cast<std::int64_t>(found.totalGlobalMem), found.major, found.minor};
 }
 
 Devices query_devices() {

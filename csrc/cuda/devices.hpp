@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 namespace vcm::cuda {
@@ -12,6 +13,14 @@ struct Devices {
 
 // The CUDA release of the runtime inside, 13000 for 13.0.
 int cuda_version();
+
+struct DeviceFacts {
+  std::string name;
+  std::int64_t memory;  // bytes
+  int major, minor;     // compute capability
+};
+// LaunchError if there is none of that number.
+DeviceFacts device_facts(int device);
 
 // Makes a device that of the calling thread; LaunchError if there is none of that number.
 void use_device(int device);

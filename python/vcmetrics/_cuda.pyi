@@ -3,7 +3,7 @@ CUDA side of vcmetrics; importing it needs no driver.
 """
 from __future__ import annotations
 import typing
-__all__: list[str] = ['CO_MOMENT_ROWS', 'TILE_ROWS', 'co_moments', 'csr_group_sums', 'cuda_version', 'dense_group_sums', 'device_count', 'group_pair_sums', 'match_counts', 'pair_sums', 'row_squares', 'row_totals', 'use_device']
+__all__: list[str] = ['CO_MOMENT_ROWS', 'TILE_ROWS', 'co_moments', 'csr_group_sums', 'cuda_version', 'dense_group_sums', 'device_count', 'device_facts', 'group_pair_sums', 'match_counts', 'pair_sums', 'row_squares', 'row_totals', 'use_device']
 def co_moments(x: typing.SupportsInt | typing.SupportsIndex, y: typing.SupportsInt | typing.SupportsIndex, dtype: str, stride_x: typing.SupportsInt | typing.SupportsIndex, stride_y: typing.SupportsInt | typing.SupportsIndex, weights: typing.SupportsInt | typing.SupportsIndex, n_rows: typing.SupportsInt | typing.SupportsIndex, n_columns: typing.SupportsInt | typing.SupportsIndex, chunks: typing.SupportsInt | typing.SupportsIndex, state: typing.SupportsInt | typing.SupportsIndex, stream: typing.SupportsInt | typing.SupportsIndex) -> None:
     """
     Co-moments of pairs of rows, column by column, into state [9][n_columns]; chunks is scratch, [ceil(n_rows / CO_MOMENT_ROWS)][9][n_columns]. Pairs that are not finite are passed over.
@@ -23,6 +23,10 @@ def dense_group_sums(data: typing.SupportsInt | typing.SupportsIndex, row_stride
 def device_count() -> tuple[int, str]:
     """
     Number of usable devices, and the reason where that is 0.
+    """
+def device_facts(device: typing.SupportsInt | typing.SupportsIndex) -> tuple[str, int, int, int]:
+    """
+    (name, bytes of memory, major, minor) of a device, the last two its compute capability.
     """
 def group_pair_sums(cells: typing.SupportsInt | typing.SupportsIndex, dtype: str, n_features: typing.SupportsInt | typing.SupportsIndex, starts: typing.SupportsInt | typing.SupportsIndex, pairs: typing.SupportsInt | typing.SupportsIndex, tasks: typing.SupportsInt | typing.SupportsIndex, n_pairs: typing.SupportsInt | typing.SupportsIndex, n_tasks: typing.SupportsInt | typing.SupportsIndex, term: str, gammas: typing.SupportsInt | typing.SupportsIndex, n_gammas: typing.SupportsInt | typing.SupportsIndex, tiles: typing.SupportsInt | typing.SupportsIndex, sums: typing.SupportsInt | typing.SupportsIndex, stream: typing.SupportsInt | typing.SupportsIndex) -> None:
     """
