@@ -12,8 +12,9 @@ from vcmetrics._errors import DataError, DeviceError, VcmetricsWarning
 from vcmetrics._version import __version__
 
 if TYPE_CHECKING:
-    from vcmetrics import arrays, datasets
+    from vcmetrics import arrays, baselines, calibration, confounders, datasets
     from vcmetrics.backend.config import show_config
+    from vcmetrics.calibration.ratio import calibrate
     from vcmetrics.distances.bootstrap import bootstrap_distance
     from vcmetrics.distances.compare import compare_distance
     from vcmetrics.distances.conventions import list_conventions
@@ -40,9 +41,13 @@ _LAZY: dict[str, tuple[str, bool]] = {
     "Reference": ("vcmetrics.scoring.profile_reference", True),
     "ScoreResult": ("vcmetrics.results.score_result", True),
     "arrays": ("vcmetrics.arrays", False),
+    "baselines": ("vcmetrics.baselines", False),
     "bootstrap_distance": ("vcmetrics.distances.bootstrap", True),
+    "calibrate": ("vcmetrics.calibration.ratio", True),
+    "calibration": ("vcmetrics.calibration", False),
     "compare_distance": ("vcmetrics.distances.compare", True),
     "compare_scores": ("vcmetrics.scoring.interval", True),
+    "confounders": ("vcmetrics.confounders", False),
     "datasets": ("vcmetrics.datasets", False),
     "differential_expression": ("vcmetrics.summary.summarize", True),
     "discrimination": ("vcmetrics.retrieval.discrimination", True),
@@ -72,9 +77,13 @@ __all__ = [
     "VcmetricsWarning",
     "__version__",
     "arrays",
+    "baselines",
     "bootstrap_distance",
+    "calibrate",
+    "calibration",
     "compare_distance",
     "compare_scores",
+    "confounders",
     "datasets",
     "differential_expression",
     "discrimination",

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from vcmetrics._errors import DataError
 from vcmetrics.backend.threads import resolve_threads
-from vcmetrics.sources.rows import ChunkedArray, Rows
+from vcmetrics.sources.rows import ChunkedArray, Rows, RowsElsewhere
 from vcmetrics.summary.archive import map_archive, write_archive
 from vcmetrics.summary.plan import Groups
 from vcmetrics.summary.single_precision import exponentiated, log_normalised, per_million
@@ -299,6 +299,9 @@ def gather(
 
     Each element of ``pairs`` is a side and the side whose control it is ranked against (None: its own, if any).
     """
+    for side in (side for pair in pairs for side in pair if side is not None):
+        if isinstance(side.rows, RowsElsewhere):
+            return side.rows.gather(pairs, recipe, progress)
     how: dict[str, Any] = {"n_threads": n_threads, "progress": progress}
     kernel = SINGLE_PRECISION.get(recipe.key)
     if kernel is not None:

@@ -55,7 +55,9 @@ def summarize(
     Parameters
     ----------
     adata
-        AnnData, or the path of an ``.h5ad`` or ``.zarr``; n_obs × n_vars. It is not modified.
+        AnnData, or the path of an ``.h5ad`` or ``.zarr``; n_obs × n_vars. It is not modified. Several are one data set,
+        their cells one behind the other: a list or tuple, a pattern (``"plates/*.h5ad"``), or a mapping whose keys
+        become the column ``file`` of ``obs``. They hold the same genes, in any order.
     pert_col
         Column of ``obs`` with the perturbation labels.
     control
@@ -182,7 +184,7 @@ def pseudobulk(
     Parameters
     ----------
     adata
-        AnnData or path; n_obs × n_vars.
+        AnnData or path, or several; n_obs × n_vars; see :func:`summarize`.
     pert_col
         Column of ``obs`` with the labels.
     space
@@ -270,7 +272,7 @@ def differential_expression(
     Parameters
     ----------
     adata
-        AnnData, or path of an ``.h5ad`` or ``.zarr``; n_obs × n_vars.
+        AnnData, or path of an ``.h5ad`` or ``.zarr``, or several; n_obs × n_vars; see :func:`summarize`.
     pert_col, control
         Column of labels, and the label that is the reference.
     mode
