@@ -265,6 +265,50 @@ def sums(engine: Engine, small: bool, threads: int) -> Iterator[Case]:
     )  # fmt: skip
 
 
+def rank_sums(engine: Engine, small: bool, threads: int) -> Iterator[Case]:
+    """Look-up of sorted keys in the sorted control, and the sorts before it, which are CuPy's; the CPU does both."""
+    from scipy.sparse import csr_matrix
+
+    from vcmetrics.distances.inputs import plain_cells
+    from vcmetrics.summary.group_summary import Recipe, Side, gather
+    from vcmetrics.summary.plan import Groups
+    from vcmetrics.summary.rank_sums_on_device import sorted_keys
+
+    sizes = np.array([30, 20, 70] if small else [400] * 20 + [18_400])
+    genes = 50 if small else 18_533
+    triple = counts(engine.xp, int(sizes.sum()), genes, 0.24)
+    matrix = csr_matrix(tuple(map(engine.to_host, triple)), shape=(int(sizes.sum()), genes))
+    _, rows = plain_cells(matrix, "counts", threads)
+    assert rows is not None
+    n_groups = len(sizes) - 1
+    codes = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+    labels = tuple(map(str, range(len(sizes))))
+    side = Side(rows, np.asarray(matrix.sum(1, dtype=np.float64)).ravel(), Groups(labels, codes, labels[-1]))
+    chosen, others = (np.flatnonzero(codes == n_groups), np.flatnonzero(codes < n_groups))
+    zeros = np.zeros(chosen.size, np.int64)
+
+    def sort() -> Any:
+        control = sorted_keys(engine, side, chosen, zeros, 1, "ratio")
+        return *control, *sorted_keys(engine, side, others, codes[others].astype(np.int64), n_groups, "ratio")
+
+    keys = sort()
+
+    def run() -> Any:
+        return engine.kernels.rank_sums(*keys, sizes[:-1], int(sizes[-1]))
+
+    def cpu() -> Any:
+        (tables,) = gather([(side, None)], Recipe("ratio", 1e6, frozenset({"rank"})), n_threads=threads)
+        return tables["u2"][:-1]
+
+    size = f"{n_groups} groups against {sizes[-1]} cells × {genes}, {len(triple[0])} stored"
+    yield Case("rank_sums", size, run, 8.0 * len(triple[0]), "copy", cpu, 1.0, _bits_of_first(engine))
+    yield Case("rank_sums, upload and sorts", size, sort, 8.0 * len(triple[0]), "copy", cpu, 1.0, lambda *_: True)
+
+
+def _bits_of_first(engine: Engine) -> Callable[[Any, Any], bool]:
+    return lambda got, want: bool(np.array_equal(engine.to_host(got[0]), want))
+
+
 def counts(xp: Any, n: int, genes: int, density: float) -> tuple[Any, Any, Any]:
     """A CSR triple of counts from 1 to 50, made block by block on the device."""
     random = xp.random.default_rng(7)
@@ -280,4 +324,11 @@ def counts(xp: Any, n: int, genes: int, density: float) -> tuple[Any, Any, Any]:
     return random.integers(1, 51, len(indices)).astype(np.float32), indices, indptr
 
 
-FAMILIES = {"pairs": pairs, "ranks": ranks, "correlations": correlations, "energies": energies, "sums": sums}
+FAMILIES = {
+    "pairs": pairs,
+    "ranks": ranks,
+    "correlations": correlations,
+    "energies": energies,
+    "sums": sums,
+    "rank_sums": rank_sums,
+}

@@ -8,6 +8,7 @@
 
 #include "core/error.hpp"
 #include "cuda/cells/group_sums.hpp"
+#include "cuda/cells/rank_sums.hpp"
 #include "cuda/profiles/column_correlation.hpp"
 #include "cuda/profiles/match_rank.hpp"
 #include "cuda/profiles/pair_sums.hpp"
@@ -189,6 +190,28 @@ void row_totals(Address data, Address indptr, const std::string& dtype, Size n_r
   launch_row_totals(cells, n_rows, to, {stream});
 }
 
+void rank_sums(Address control, Address control_starts, Address keys, Address starts, Address sizes,
+               Size n_control, Size n_genes, Size n_groups, Address control_ties, Address u2, Address tie,
+               Address stream) {
+  require_sizes({n_control, n_genes, n_groups});
+  require(n_control <= kLargestRanked, text(n_control) + " control cells; at most " + text(kLargestRanked));
+  const Size n = n_genes * n_groups;
+  // there may be no key at all
+  const RankSumsJob job{reinterpret_cast<const double*>(control),
+                        at<std::int64_t>(control_starts, 1, "control_starts"),
+                        reinterpret_cast<const double*>(keys),
+                        at<std::int64_t>(starts, 1, "starts"),
+                        at<std::int64_t>(sizes, n_groups, "sizes"),
+                        n_control,
+                        n_genes,
+                        n_groups,
+                        at<std::uint64_t>(control_ties, n_genes, "control_ties"),
+                        at<std::int64_t>(u2, n, "u2"),
+                        at<double>(tie, n, "tie")};
+  const py::gil_scoped_release release;
+  launch_rank_sums(job, {stream});
+}
+
 }  // namespace
 
 void bind_kernels(py::module_& m) {
@@ -229,6 +252,13 @@ void bind_kernels(py::module_& m) {
         "group_chunks, n_chunks, n_groups, n_genes, scale, normalise, chunks, sums).");
   m.def("dense_group_sums", &dense_group_sums, py::arg("data"), py::arg("row_stride"), py::arg("dtype"),
         py::arg("groups"), py::arg("stream"), "The same of dense rows.");
+  m.attr("LARGEST_RANKED") = kLargestRanked;
+  m.def(
+      "rank_sums", &rank_sums, py::arg("control"), py::arg("control_starts"), py::arg("keys"),
+      py::arg("starts"), py::arg("sizes"), py::arg("n_control"), py::arg("n_genes"), py::arg("n_groups"),
+      py::arg("control_ties"), py::arg("u2"), py::arg("tie"), py::arg("stream"),
+      "2U and tie terms [n_groups][n_genes] of groups over a control, from keys that ascend inside each gene "
+      "and group and are not 0; control_ties is scratch, uint64 [n_genes].");
   m.def("row_totals", &row_totals, py::arg("data"), py::arg("indptr"), py::arg("dtype"), py::arg("n_rows"),
         py::arg("totals"), py::arg("stream"), "Sum of every compressed row.");
 }

@@ -3,7 +3,7 @@ CUDA side of vcmetrics; importing it needs no driver.
 """
 from __future__ import annotations
 import typing
-__all__: list[str] = ['CO_MOMENT_ROWS', 'TILE_ROWS', 'co_moments', 'csr_group_sums', 'cuda_version', 'dense_group_sums', 'device_count', 'device_facts', 'group_pair_sums', 'match_counts', 'pair_sums', 'row_squares', 'row_totals', 'use_device']
+__all__: list[str] = ['CO_MOMENT_ROWS', 'LARGEST_RANKED', 'TILE_ROWS', 'co_moments', 'csr_group_sums', 'cuda_version', 'dense_group_sums', 'device_count', 'device_facts', 'group_pair_sums', 'match_counts', 'pair_sums', 'rank_sums', 'row_squares', 'row_totals', 'use_device']
 def co_moments(x: typing.SupportsInt | typing.SupportsIndex, y: typing.SupportsInt | typing.SupportsIndex, dtype: str, stride_x: typing.SupportsInt | typing.SupportsIndex, stride_y: typing.SupportsInt | typing.SupportsIndex, weights: typing.SupportsInt | typing.SupportsIndex, n_rows: typing.SupportsInt | typing.SupportsIndex, n_columns: typing.SupportsInt | typing.SupportsIndex, chunks: typing.SupportsInt | typing.SupportsIndex, state: typing.SupportsInt | typing.SupportsIndex, stream: typing.SupportsInt | typing.SupportsIndex) -> None:
     """
     Co-moments of pairs of rows, column by column, into state [9][n_columns]; chunks is scratch, [ceil(n_rows / CO_MOMENT_ROWS)][9][n_columns]. Pairs that are not finite are passed over.
@@ -40,6 +40,10 @@ def pair_sums(x: typing.SupportsInt | typing.SupportsIndex, y: typing.SupportsIn
     """
     Sums over features of |x - y|, (x - y)**2 or x * y for all pairs of rows, float64, in the order of additions of the CPU; x and y at one address are one table.
     """
+def rank_sums(control: typing.SupportsInt | typing.SupportsIndex, control_starts: typing.SupportsInt | typing.SupportsIndex, keys: typing.SupportsInt | typing.SupportsIndex, starts: typing.SupportsInt | typing.SupportsIndex, sizes: typing.SupportsInt | typing.SupportsIndex, n_control: typing.SupportsInt | typing.SupportsIndex, n_genes: typing.SupportsInt | typing.SupportsIndex, n_groups: typing.SupportsInt | typing.SupportsIndex, control_ties: typing.SupportsInt | typing.SupportsIndex, u2: typing.SupportsInt | typing.SupportsIndex, tie: typing.SupportsInt | typing.SupportsIndex, stream: typing.SupportsInt | typing.SupportsIndex) -> None:
+    """
+    2U and tie terms [n_groups][n_genes] of groups over a control, from keys that ascend inside each gene and group and are not 0; control_ties is scratch, uint64 [n_genes].
+    """
 def row_squares(x: typing.SupportsInt | typing.SupportsIndex, dtype: str, n: typing.SupportsInt | typing.SupportsIndex, n_features: typing.SupportsInt | typing.SupportsIndex, out: typing.SupportsInt | typing.SupportsIndex, stream: typing.SupportsInt | typing.SupportsIndex) -> None:
     """
     Sum of squares of every row, to the bit what pair_sums gives a row's product with itself.
@@ -53,4 +57,5 @@ def use_device(device: typing.SupportsInt | typing.SupportsIndex) -> None:
     The device of this thread's later launches; the runtime inside keeps its own.
     """
 CO_MOMENT_ROWS: int = 256
+LARGEST_RANKED: int = 2000000
 TILE_ROWS: int = 64

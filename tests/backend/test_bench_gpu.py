@@ -24,8 +24,8 @@ def test_dry_run_walks_through_every_case(tmp_path):
     main = importlib.import_module("bench.gpu.__main__").main
     assert main(["--dry-run", "--out", str(tmp_path)]) == 0
     (record,) = (json.loads(path.read_text()) for path in tmp_path.glob("*.json"))
-    names = {case["name"].split()[0] for case in record["cases"]}
-    kernels = "pair_sums match_counts co_moments group_pair_sums csr_group_sums row_totals dense_group_sums"
+    names = {case["name"].split()[0].strip(",") for case in record["cases"]}
+    kernels = "pair_sums match_counts co_moments group_pair_sums csr_group_sums row_totals dense_group_sums rank_sums"
     assert names == set(kernels.split())
     assert all(case["same"] for case in record["cases"])
     assert not any("seconds" in case for case in record["cases"])

@@ -14,6 +14,7 @@ from vcmetrics.arrays import CoMoments
 from vcmetrics.backend.batches import in_batches
 from vcmetrics.backend.compiled import ROWS_OF_A_CHUNK, chunk_lists
 from vcmetrics.reference import pairs as pairs_reference
+from vcmetrics.reference.summary import two_u_and_ties
 
 TERMS = ("cityblock", "sqeuclidean", "product")
 # just below, at and above the sizes of tiles, steps and partial sums
@@ -216,6 +217,31 @@ def test_group_sums_over_many_chunks(on, monkeypatch):
     order, sizes = grouped(100, [70, 17, 1])
     got = on.to_host(on.kernels.group_sums(on.xp.asarray(dense), 130, order, sizes))
     np.testing.assert_array_equal(got, wanted_sums(dense, order, sizes, None, "raw"))
+
+
+@pytest.mark.parametrize("negative", [False, True])
+def test_rank_sums(on, negative):
+    """Integers of the reference: ties, zeros, negative keys, genes and groups without a key."""
+    rng = np.random.default_rng(6)
+    sizes, n_control, n_genes = np.array([17, 1, 0, 200]), 150, 9
+    low = -2 if negative else 0
+    groups = [rng.integers(low, 4, (n, n_genes)).astype(float) for n in sizes]
+    control = rng.integers(low, 4, (n_control, n_genes)).astype(float)
+    control[:, 3] = 0.0
+    control[:, 4] = np.arange(n_control) + 1.0
+    groups[0][:, 5] = 0.0
+    keys, starts, other, other_starts = [], [0], [], [0]
+    for gene in range(n_genes):
+        other.append(np.sort(control[:, gene][control[:, gene] != 0]))
+        other_starts.append(other_starts[-1] + len(other[-1]))
+        for group in groups:
+            keys.append(np.sort(group[:, gene][group[:, gene] != 0]))
+            starts.append(starts[-1] + len(keys[-1]))
+    given = (np.concatenate(other), np.array(other_starts), np.concatenate(keys), np.array(starts))
+    u2, tie = on.kernels.rank_sums(*map(on.xp.asarray, given), sizes, n_control)
+    want = np.array([[two_u_and_ties(group[:, gene], control[:, gene]) for gene in range(n_genes)] for group in groups])
+    np.testing.assert_array_equal(on.to_host(u2), want[..., 0])
+    np.testing.assert_array_equal(on.to_host(tie), want[..., 1])
 
 
 def test_threads_and_tasks_may_run_in_any_order():

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from vcmetrics._errors import DeviceError
+
 Array = Any  # of NumPy or CuPy
 ROWS_OF_A_CHUNK = 1024  # rows that group sums add one after the other
 
@@ -204,6 +206,37 @@ class CompiledKernels:
             stride = cells.strides[0] // cells.itemsize
             self._module.dense_group_sums(at(cells), stride, str(cells.dtype), groups, self._stream())
         return sums
+
+    def rank_sums(
+        self, control: Array, control_starts: Array, keys: Array, starts: Array, sizes: Any, n_control: int
+    ) -> tuple[Array, Array]:
+        """2U (int64) and Σ(t³ - t) (float64) of groups over one control, (n_groups, n_genes) each.
+
+        Parameters
+        ----------
+        control, control_starts
+            The control's keys that are not zero, ascending inside a gene, and where each gene begins.
+        keys, starts
+            Those of all groups, ascending inside a gene and group, and where each begins, gene-major.
+        sizes, n_control
+            On the host: cells of each group and of the control.
+        """
+        sizes = np.asarray(sizes, np.int64)
+        n_genes, n_groups = len(control_starts) - 1, len(sizes)
+        largest = self._module.LARGEST_RANKED
+        if int(sizes.max(initial=0)) + n_control > largest:
+            msg = f"a group and the control have more than {largest} cells together; pass device='cpu'"
+            raise DeviceError(msg)
+        u2 = self.xp.empty((n_groups, n_genes), dtype=np.int64)
+        tie = self.xp.empty((n_groups, n_genes))
+        ties = self.xp.empty(n_genes, dtype=np.uint64)
+        cells = self._upload(sizes, np.int64)
+        at = self._address
+        self._module.rank_sums(
+            at(control), at(control_starts), at(keys), at(starts), at(cells), n_control, n_genes, n_groups,
+            at(ties), at(u2), at(tie), self._stream(),
+        )  # fmt: skip
+        return u2, tie
 
     def row_totals(self, data: Array, indptr: Array) -> Array:
         """Sum of every compressed row."""

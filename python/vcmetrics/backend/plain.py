@@ -132,6 +132,26 @@ class PlainKernels:
                 out[1, group] += values * values
         return out
 
+    def rank_sums(
+        self, control: Array, control_starts: Array, keys: Array, starts: Array, sizes: Any, n_control: int
+    ) -> tuple[Array, Array]:
+        """Gene by gene and group by group."""
+        xp = self.xp
+        n_genes, n_groups = len(control_starts) - 1, len(sizes)
+        u2, tie = xp.zeros((n_groups, n_genes), dtype=np.int64), xp.zeros((n_groups, n_genes))
+        for gene in range(n_genes):
+            other = control[int(control_starts[gene]) : int(control_starts[gene + 1])]
+            other = xp.sort(xp.concatenate([other, xp.zeros(n_control - len(other))]))
+            for group in range(n_groups):
+                at = gene * n_groups + group
+                mine = keys[int(starts[at]) : int(starts[at + 1])]
+                mine = xp.concatenate([mine, xp.zeros(int(sizes[group]) - len(mine))])
+                left, right = (xp.searchsorted(other, mine, side=side) for side in ("left", "right"))
+                u2[group, gene] = (left + right).sum()
+                _, counts = xp.unique(xp.concatenate([mine, other]), return_counts=True)
+                tie[group, gene] = (counts.astype(np.int64) ** 3 - counts).sum()
+        return u2, tie
+
     def row_totals(self, data: Array, indptr: Array) -> Array:
         """Differences of the running sum are not used: they would round."""
         xp = self.xp
