@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-GPU_TESTS = ("tests/backend", "tests/distances/test_on_gpu.py")
+GPU_TESTS = (
+    "tests/backend",
+    "tests/distances/test_on_gpu.py",
+    "tests/retrieval/test_on_gpu.py",
+    "tests/summary/test_rank_sums_on_gpu.py",
+)
 
 
 def environment() -> dict[str, str]:

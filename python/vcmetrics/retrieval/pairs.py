@@ -115,6 +115,42 @@ class HostKernels:
         return np.asarray(_core.row_squares(x, self._n_threads, self._without))
 
 
+class SentKernels:
+    """The kernels of a GPU for tables on the host: both are sent there, sums come back.
+
+    The candidates stay there from block to block. Columns left out are zeros on both sides, which add nothing.
+    """
+
+    xp = np
+
+    def __init__(self, engine: Engine, without: NDArray[np.int64] | None) -> None:
+        self._engine, self._without = engine, without
+        self._kept: tuple[Array, Array] | None = None
+
+    def _there(self, table: Array) -> Array:
+        if self._without is not None:
+            table = table.copy()
+            table[:, self._without] = 0
+        there: Array = self._engine.xp.asarray(np.ascontiguousarray(table))
+        return there
+
+    def pair_sums(self, x: Array, y: Array, term: str, out: Table | None = None) -> Table:
+        """Sums of all pairs of rows, on the host."""
+        if self._kept is None or self._kept[0] is not y:
+            self._kept = (y, self._there(y))
+        second = self._kept[1]
+        first = second if x is y else self._there(x)
+        found = self._engine.to_host(self._engine.kernels.pair_sums(first, second, term))
+        if out is None:
+            return np.asarray(found)
+        out[...] = found
+        return out
+
+    def row_squares(self, x: Array) -> Table:
+        """Sum of squares of every row, on the host."""
+        return np.array(self._engine.to_host(self._engine.kernels.row_squares(self._there(x))))
+
+
 class PairDistances:
     """Distances of the rows of ``x`` to all rows of ``y``.
 
@@ -130,6 +166,8 @@ class PairDistances:
         Columns that are left out, ascending; for :data:`SUMS`.
     engine
         Of the GPU that both tables lie on, and that the results stay on; None: the CPU.
+    sent
+        Engine of a GPU that sums are sent to while tables and results stay on the host: with the bits of the CPU.
 
     Notes
     -----
@@ -145,12 +183,15 @@ class PairDistances:
         n_threads: int,
         without: NDArray[np.int64] | None = None,
         engine: Engine | None = None,
+        sent: Engine | None = None,
     ) -> None:
         assert without is None or (metric in SUMS and engine is None)
         xp = np if engine is None else engine.xp
-        self._kernels = HostKernels(n_threads, without) if engine is None else engine.kernels
+        self._kernels: Any = HostKernels(n_threads, without) if engine is None else engine.kernels
+        if sent is not None:
+            self._kernels = SentKernels(sent, without)
         if metric not in METRICS:
-            if engine is not None:
+            if engine is not None or sent is not None:
                 msg = f"metric {metric!r} has no CUDA kernels (there are {', '.join(METRICS)}); pass device='cpu'"
                 raise DeviceError(msg)
             self.metric, self.shape = metric, (x.shape[0], y.shape[0])
