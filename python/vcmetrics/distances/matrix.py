@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcmetrics._errors import DataError
+from vcmetrics.backend.memory import budgeted
 from vcmetrics.distances.conventions import Choice, choose
 from vcmetrics.distances.inputs import covariates, group_names, open_groups, strata
 from vcmetrics.distances.on_device import engine_of
@@ -23,6 +24,7 @@ Values = NDArray[np.float64]
 MIRRORS = ("upper", "lower", "mean")
 
 
+@budgeted
 def distance_matrix(
     adata: Any,
     *,
@@ -39,6 +41,7 @@ def distance_matrix(
     order: str | None = None,
     device: str = "auto",
     n_threads: int | None = None,
+    memory_budget: int | float | str | None = None,
     **parameters: Any,
 ) -> pd.DataFrame:
     """Distances between all groups of cells.
@@ -78,6 +81,9 @@ def distance_matrix(
         Agrees with the CPU to 1e-12.
     n_threads
         On the CPU (None: all that this process may use). Results do not depend on them.
+    memory_budget
+        Memory for cells: ``"4GiB"``, bytes, or a share of what is available; None for half of it. Results do not
+        depend on it.
     **parameters
         Of the distance, such as ``estimator="u"``, ``cell_metric="sqeuclidean"``, ``gamma=0.1``.
 
@@ -123,6 +129,7 @@ def distance_matrix(
     return labelled(adata, tables, cells, pert_col, within, choice, square=True)
 
 
+@budgeted
 def distances_to(
     adata: Any,
     reference: str | Sequence[str],
@@ -139,6 +146,7 @@ def distances_to(
     order: str | None = None,
     device: str = "auto",
     n_threads: int | None = None,
+    memory_budget: int | float | str | None = None,
     **parameters: Any,
 ) -> pd.Series | pd.DataFrame:
     """Distance from every group to one reference, or to several.
@@ -150,6 +158,8 @@ def distances_to(
         one in the same stratum, which must have cells of it.
     reference
         Label of the reference, such as the control; or several.
+    memory_budget
+        As for it too.
     **parameters
         Of the distance.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from vcmetrics._errors import DataError
 from vcmetrics.backend.device import resolve_device
+from vcmetrics.backend.memory import budgeted, memory_record
 from vcmetrics.metrics import registry
 from vcmetrics.metrics.pair import Pair
 from vcmetrics.presets.preset import Preset
@@ -83,6 +84,7 @@ def named(values: Mapping[str, float | None], shown: Mapping[str, str]) -> dict[
     return {shown[m]: float("nan") if v is None else float(v) for m, v in values.items() if m in shown}
 
 
+@budgeted
 def score(
     pred: Any,
     real: Any,
@@ -109,6 +111,7 @@ def score(
     overrides: Mapping[str, Any] | None = None,
     device: str = "auto",
     n_threads: int | None = None,
+    memory_budget: int | float | str | None = None,
     progress: Progress | None = None,
 ) -> ScoreResult:
     """Score a prediction against real data by the rules of a preset.
@@ -161,6 +164,9 @@ def score(
         ``"auto"`` or ``"cpu"``.
     n_threads
         Threads; None for all that this process may use. Results do not depend on it.
+    memory_budget
+        Memory for cells: ``"4GiB"``, bytes, or a share of what is available; None for half of it. Results do not
+        depend on it.
     progress
         Called as ``progress(done, total)`` during the passes over the cells; ``done`` never goes back.
 
@@ -243,7 +249,12 @@ def score(
             preset=settings.preset.name,
             profile=settings.profile,
             directions={m.output: registry.get(m.metric).better for m in settings.members},
-            settings={**settings.describe(), "control": control, "n_threads": settings.n_threads},
+            settings={
+                **settings.describe(),
+                "control": control,
+                "n_threads": settings.n_threads,
+                "memory": memory_record(),
+            },
             timings=clock.timings,
         )
     if resampling is None:
