@@ -39,7 +39,10 @@ def agree(data, **how):
         vcm.differential_expression(data, pert_col="p", control="control", device=device, **how)
         for device in ("cpu", "cuda")
     )
-    assert_frame_equal(got, want, check_exact=True)
+    exact = ["target", "feature", "target_membership", "ref_membership", "p_value", "statistic", "fdr"]
+    assert_frame_equal(got[exact], want[exact], check_exact=True)
+    # a pass without ranks adds in another order
+    assert_frame_equal(got, want, rtol=1e-11, atol=1e-11)
 
 
 CASES = [
