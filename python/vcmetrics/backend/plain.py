@@ -114,7 +114,8 @@ class PlainKernels:
         """Group by group, each made dense."""
         xp = self.xp
         out = xp.zeros((2, len(sizes), n_genes))
-        rows_of = np.split(np.asarray(order), np.cumsum(np.asarray(sizes))[:-1])
+        listed = order.get() if hasattr(order, "get") else np.asarray(order)  # CuPy's copy to the host
+        rows_of = np.split(listed, np.cumsum(np.asarray(sizes))[:-1])
         for group, rows in enumerate(rows_of):
             for row in rows.tolist():
                 if isinstance(cells, tuple):
