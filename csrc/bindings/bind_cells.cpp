@@ -8,6 +8,7 @@
 #include "bindings/arrays.hpp"
 #include "bindings/bind.hpp"
 #include "cells/gather.hpp"
+#include "cells/row_sums.hpp"
 
 namespace vcm {
 namespace {
@@ -15,8 +16,9 @@ namespace {
 const char* const kTables[] = {"sum", "linear", "log1p", "log1p_square", "expm1", "square"};
 
 void require_fields(const std::set<std::string>& fields) {
-  static const std::set<std::string> kKnown = {"sum",    "linear",  "log1p", "log1p_square", "expm1",
-                                               "square", "nonzero", "rank",  "jackknife"};
+  static const std::set<std::string> kKnown = {"sum",       "linear",         "log1p",   "log1p_square",
+                                               "expm1",     "square",         "nonzero", "rank",
+                                               "jackknife", "jackknife_parts"};
   for (const std::string& field : fields)
     require(kKnown.count(field) == 1,
             "field '" + field +
@@ -132,6 +134,11 @@ py::list gather_sides(const py::list& sides, std::int64_t n_cols, const std::str
       result["jackknife"] = jackknife;
       side.jackknife = jackknife.mutable_data();
     }
+    if (side.jackknife != nullptr && fields.count("jackknife_parts") == 1) {
+      py::array_t<double> parts({n_jackknife_parts(n_cols), side.n_groups});
+      result["jackknife_parts"] = parts;
+      side.jackknife_parts = parts.mutable_data();
+    }
     results.append(result);
     job.sides.push_back(side);
   }
@@ -148,6 +155,34 @@ py::list gather_sides(const py::list& sides, std::int64_t n_cols, const std::str
   return results;
 }
 
+// Adds the cells of one block of rows to the tables of `into`.
+void add_rows_(const py::tuple& rows, const py::object& totals, const py::object& codes,
+               const std::string& key, double scale, const py::dict& into, std::int64_t first_row,
+               int n_threads) {
+  auto n = exactly<std::int64_t>(into["n"], "n", 1);
+  const std::int64_t n_groups = n.size(), n_cols = rows_view(rows).n_cols;
+  require(scale > 0, "scale must be positive");
+  GatherSide side = side_of(py::make_tuple(rows, totals, codes, n_groups, -1, -1), n_cols, 1);
+  side.n = n.mutable_data();
+  const auto table = [&](const char* name, auto*& pointer) {
+    if (!into.contains(name)) return;
+    using T = std::remove_reference_t<decltype(*pointer)>;
+    auto array = exactly<T>(into[name], name, 2);
+    require(array.shape(0) == n_groups && array.shape(1) == n_cols,
+            std::string(name) + " has not the shape n_groups x n_cols");
+    pointer = array.mutable_data();
+  };
+  table("sum", side.sum);
+  table("linear", side.linear);
+  table("log1p", side.log1p);
+  table("expm1", side.expm1);
+  table("square", side.square);
+  table("nonzero", side.nonzero);
+  const Key kind = key_of(key);
+  const Team team = team_of(n_threads);
+  without_gil([&] { add_rows(side, n_cols, kind, scale, first_row, team); });
+}
+
 }  // namespace
 
 void bind_cells(py::module_& m) {
@@ -159,6 +194,11 @@ void bind_cells(py::module_& m) {
         "depths: further library sizes at which log1p (and log1p_square) are summed, one dict each in "
         "'depths'; "
         "sides from n_wanted on lend their control and get no tables.");
+  m.def(
+      "add_rows", &add_rows_, py::arg("rows"), py::arg("totals"), py::arg("codes"), py::arg("key"),
+      py::arg("scale"), py::arg("into"), py::arg("first_row"), py::arg("n_threads"),
+      "Add cells to the tables of `into` (n, and any of sum, linear, log1p, expm1, square, nonzero), in the "
+      "order of the rows.");
 }
 
 }  // namespace vcm

@@ -200,7 +200,7 @@ void Worker::ranks(std::int64_t k, std::int64_t gene) {
   }
 }
 
-void Worker::block(std::int64_t b, std::int64_t first_gene, std::int64_t n_genes,
+void Worker::block(std::int64_t first_gene, std::int64_t n_genes,
                    std::vector<std::vector<double>>& jackknife) {
   for (std::size_t s = 0; s < plans_.size(); ++s) {
     SideScratch& scratch = scratch_[s];
@@ -231,10 +231,15 @@ void Worker::block(std::int64_t b, std::int64_t first_gene, std::int64_t n_genes
   for (std::size_t s = 0; s < plans_.size(); ++s) {
     if (job_.sides[s].jackknife == nullptr) continue;
     const std::int64_t n_groups = job_.sides[s].n_groups;
-    for (std::int64_t g = 0; g < n_groups; ++g)
-      if (plans_[s].jackknife[static_cast<std::size_t>(g)].n_cells > 1)
-        jackknife[s][static_cast<std::size_t>(b * n_groups + g)] = jackknife_block_(
-            plans_[s].jackknife[static_cast<std::size_t>(g)], plans_[s].record, scratch_[s].streams, g);
+    for (std::int64_t first = 0; first < n_genes; first += kJackknifeGenes) {
+      const std::int64_t part = (first_gene + first) / kJackknifeGenes,
+                         count = std::min(kJackknifeGenes, n_genes - first);
+      for (std::int64_t g = 0; g < n_groups; ++g)
+        if (plans_[s].jackknife[static_cast<std::size_t>(g)].n_cells > 1)
+          jackknife[s][static_cast<std::size_t>(part * n_groups + g)] =
+              jackknife_block_(plans_[s].jackknife[static_cast<std::size_t>(g)], plans_[s].record,
+                               scratch_[s].streams, g, first, count);
+    }
   }
 }
 

@@ -43,8 +43,16 @@ struct GatherSide {
   std::int64_t* u2 = nullptr;   // 2 U against the control; -1 where gated off and in the control's own row
   double* tie = nullptr;        // sum of t^3 - t over tie blocks of group + control
   double* jackknife = nullptr;  // [n_groups]
-  std::vector<DepthTables> depths;  // one for each of the job's depths
+  double* jackknife_parts = nullptr;  // [n_jackknife_parts(n_cols)][n_groups]: before they are added up
+  std::vector<DepthTables> depths;    // one for each of the job's depths
 };
+
+// The jackknife is added up over parts of this many genes, whatever blocks the genes are visited in: so a
+// pass over ranges of genes (multiples of it) gives the same parts.
+inline constexpr std::int64_t kJackknifeGenes = 32;
+inline std::int64_t n_jackknife_parts(std::int64_t n_cols) {
+  return (n_cols + kJackknifeGenes - 1) / kJackknifeGenes;
+}
 
 struct GatherJob {
   std::vector<GatherSide> sides;

@@ -89,6 +89,7 @@ VCM_DECLARE_ISA(void, look_at_values,
                 (Type type, const std::uint8_t* values, std::int64_t length, ValueFacts& facts))
 VCM_DECLARE_ISA(void, group_sums, (SumsJob & job))
 VCM_DECLARE_ISA(double, jackknife_block,
-                (const JackknifeGroup& group, Record record, const Streams& streams, std::int64_t g))
+                (const JackknifeGroup& group, Record record, const Streams& streams, std::int64_t g,
+                 std::int64_t first_gene, std::int64_t n_genes))
 
 }  // namespace vcm

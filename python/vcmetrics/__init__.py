@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from vcmetrics.scoring.profile_reference import Reference
     from vcmetrics.scoring.score import score
     from vcmetrics.summary.group_summary import GroupSummary
+    from vcmetrics.summary.merging import merge_summaries
     from vcmetrics.summary.summarize import differential_expression, pseudobulk, summarize
 
 # public name -> (module, whether the name is a member of it or the module itself)
@@ -60,6 +61,7 @@ _LAZY: dict[str, tuple[str, bool]] = {
     "list_distances": ("vcmetrics.metrics.distance.registry", True),
     "list_metrics": ("vcmetrics.metrics.registry", True),
     "list_presets": ("vcmetrics.presets.preset", True),
+    "merge_summaries": ("vcmetrics.summary.merging", True),
     "permutation_test": ("vcmetrics.distances.permutation", True),
     "pseudobulk": ("vcmetrics.summary.summarize", True),
     "retrieval_baselines": ("vcmetrics.retrieval.baselines", True),
@@ -96,6 +98,7 @@ __all__ = [
     "list_distances",
     "list_metrics",
     "list_presets",
+    "merge_summaries",
     "permutation_test",
     "pseudobulk",
     "retrieval_baselines",

@@ -136,6 +136,17 @@ def test_a_saved_reference(client, tmp_path):
         pd.testing.assert_frame_equal(a.per_perturbation, b.per_perturbation, check_exact=True)
 
 
+def test_scales_and_metrics_of_single_cells(client, tmp_path):
+    a, b = cells(500, 1, "mixed"), cells(400, 2, "mixed")
+    (tmp_path / "real").mkdir()
+    sides = files(b, tmp_path, "bare", 2), files(a, tmp_path / "real", "bare", 3)
+    options = {"preset": "vcc2026", "pert_col": "target", "scale": "auto"}
+    one, other = vcm.score(*sides, **options), vcd.score(*sides, client=client, **options)
+    pd.testing.assert_series_equal(one.scaled, other.scaled, check_exact=True)
+    with pytest.raises(vcm.DataError, match="needs single cells in one process"):
+        vcd.score(*sides, preset="cell-eval", profile="full", pert_col="target", client=client)
+
+
 @pytest.mark.parametrize("kind", ["csr", "dense"])
 def test_collections(whole, client, kind):
     import dask.array as da
@@ -171,7 +182,7 @@ def test_facts_name_the_same_cells(client, tmp_path):
         chosen = np.array([250, 3, 77, 76, 200])
         x, y = here.rows().take(chosen), there.rows().take(chosen)
         assert x.data.read(0, x.nnz).astype(float).tolist() == y.data.read(0, y.nnz).astype(float).tolist()
-        with pytest.raises(vcm.DataError, match="call the function of vcmetrics"):
+        with pytest.raises(vcm.DataError, match="call the function of vcmetrics in place"):
             there.rows().args()
     with pytest.raises(vcm.DataError, match="counts must not be negative"):
         vcd.summarize(paths, pert_col="target", client=client)

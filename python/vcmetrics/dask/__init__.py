@@ -17,7 +17,7 @@ except ImportError as error:
     raise ImportError(msg) from error
 
 from vcmetrics.dask.cells import open_remote
-from vcmetrics.dask.cluster import cluster
+from vcmetrics.dask.cluster import active_client
 from vcmetrics.summary.group_summary import GroupSummary
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ __all__ = ["differential_expression", "pseudobulk", "score", "summarize"]
 
 @contextmanager
 def _opened(data: Any, client: distributed.Client | None, layer: str | None) -> Iterator[Cells]:
-    with cluster(client) as active, open_remote(data, active, layer=layer) as cells:
+    with active_client(client) as active, open_remote(data, active, layer=layer) as cells:
         yield cells
 
 
@@ -51,7 +51,8 @@ def summarize(
     layer
         Read this layer in place of ``X``.
     **options
-        Of :func:`vcmetrics.summarize`. ``progress(done, total)`` is called here as tasks are done.
+        Of :func:`vcmetrics.summarize`, but for ``checkpoint``. ``progress(done, total)`` is called here as tasks are
+        done. Each worker keeps to half of its memory limit.
 
     Returns
     -------
@@ -74,12 +75,15 @@ def summarize(
 
     Examples
     --------
-    >>> import vcmetrics.dask as vcd, vcmetrics as vcm  # doctest: +SKIP
-    >>> from distributed import Client  # doctest: +SKIP
-    >>> vcd.summarize("plates/*.h5ad", pert_col="gene", client=Client("scheduler:8786"))  # doctest: +SKIP
+    On a cluster, or on this machine (under ``if __name__ == "__main__":`` in a script, since workers are processes)::
+
+        summary = vcmetrics.dask.summarize("plates/*.h5ad", pert_col="gene", client=Client("scheduler:8786"))
     """
     from vcmetrics.summary.summarize import summarize as here
 
+    if options.get("checkpoint") is not None:
+        msg = "checkpoint= belongs to one process; on a cluster what a lost worker had done is done again"
+        raise ValueError(msg)
     with _opened(data, client, layer) as cells:
         return here(cells, layer=layer, **options)
 
@@ -167,12 +171,17 @@ def score(
     Raises
     ------
     DataError
-        As there; or for a metric, or a scale, that needs single cells: those are no sums over groups.
+        As there; or for a metric that needs single cells: it is no sum over groups.
+
+    Notes
+    -----
+    The baseline of ``scale="auto"`` has as many cells as ``real`` and is made and scored here; for data beyond this
+    machine pass ``baseline=`` or ``bundle=``.
     """
     from vcmetrics.scoring.score import score as here
 
     with ExitStack() as stack:
-        active = stack.enter_context(cluster(client))
+        active = stack.enter_context(active_client(client))
         sides = [stack.enter_context(open_remote(pred, active, layer=layer, name="pred"))]
         if not isinstance(real, GroupSummary):
             sides.append(stack.enter_context(open_remote(real, active, layer=layer, name="real")))

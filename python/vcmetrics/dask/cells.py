@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from vcmetrics._errors import DataError
 from vcmetrics.dask.cluster import n_threads, results, task
 from vcmetrics.dask.passes import gather_pairs
-from vcmetrics.dask.pieces import Piece, cut_piece, pieces_of, rows_taken, scan_piece
+from vcmetrics.dask.pieces import PIECE_FACTS, Piece, cut_piece, pieces_of, rows_taken, scan_piece
 from vcmetrics.sources.cells import Cells, open_store
+from vcmetrics.sources.checked_blocks import Facts
 from vcmetrics.sources.matrix import Matrix
-from vcmetrics.sources.rows import ChunkedArray, Rows, RowsElsewhere
+from vcmetrics.sources.rows import ArrayElsewhere, Rows, RowsElsewhere
 
 PIECES_A_THREAD = 4  # enough to even out what some cost more than others
 
@@ -83,6 +84,10 @@ class RemoteCells(Cells):
         }
         return kinds.pop() if len(kinds) == 1 else "csr"
 
+    def streams(self) -> bool:
+        """Never from here: the workers read."""
+        return False
+
     def dense(self, n_threads: int | None = None) -> NDArray[Any]:
         """Refuse: the matrix is not brought here."""
         msg = (
@@ -97,11 +102,12 @@ class RemoteCells(Cells):
         pieces = [
             replace(piece, in_place=found["in_place"]) for piece, found in zip(self._pieces, scanned, strict=True)
         ]
-        found = joined_facts(scanned, [piece.first for piece in pieces])
+        joined = Facts()
+        for piece, one in zip(pieces, scanned, strict=True):
+            joined.add(piece.first, {key: value for key, value in one.items() if key not in PIECE_FACTS})
+        found = joined.all()
         indptr = np.concatenate([[0], np.cumsum(np.concatenate([one["lengths"] for one in scanned]))])
-        columns, values = (
-            ChunkedArray.of(np.empty(0, np.result_type(*(one["dtypes"][k] for one in scanned)))) for k in (0, 1)
-        )
+        columns, values = (ArrayElsewhere(np.result_type(*(one["dtypes"][k] for one in scanned))) for k in (0, 1))
         facts = (int(found["n_fractional"]), max(abs(float(found["min"])), abs(float(found["max"]))))
         rows = RemoteRows(
             self.n_obs, self.n_vars, indptr.astype(np.int64), columns, values, self._client, tuple(pieces), *facts
@@ -137,27 +143,6 @@ class RemoteCells(Cells):
 
     def __repr__(self) -> str:
         return f"<Cells {self.name}: {self.n_obs} × {self.n_vars}, {self.layout} {self.dtype}, on {self._client!r}>"
-
-
-def joined_facts(scanned: Sequence[dict[str, Any]], firsts: Sequence[int]) -> dict[str, Any]:
-    """Facts of all rows from those of pieces that begin at ``firsts``."""
-    out: dict[str, Any] = {key: np.concatenate([one[key] for one in scanned]) for key in ("totals", "row_nnz")}
-    out["min"], out["max"] = min(one["min"] for one in scanned), max(one["max"] for one in scanned)
-    for key in ("n_negative", "n_nonfinite", "n_fractional", "n_explicit_zeros"):
-        out[key] = sum(one[key] for one in scanned)
-    for key in ("max_fraction", "max_signed_fraction"):
-        out[key] = max(one[key] for one in scanned)
-    for key in ("column_out_of_range", "indptr_bad", "unsorted", "duplicates"):
-        out[key] = any(one[key] for one in scanned)
-    largest = max(range(len(scanned)), key=lambda k: scanned[k]["max_row_total"])  # the first of equal ones
-    row = scanned[largest]["max_row_total_row"]
-    out["max_row_total"] = scanned[largest]["max_row_total"]
-    out["max_row_total_row"] = row if row < 0 else row + firsts[largest]
-    for key in ("first_negative", "first_nonfinite", "first_fractional"):
-        hits = ((one[key], first) for one, first in zip(scanned, firsts, strict=True) if one[key] is not None)
-        hit = next(hits, None)
-        out[key] = None if hit is None else (hit[0][0] + hit[1], *hit[0][1:])
-    return out
 
 
 @dataclass(frozen=True)

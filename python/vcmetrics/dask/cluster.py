@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import count
 from typing import Any
 from uuid import uuid4
 
-from distributed import Client, LocalCluster, as_completed, get_client
+from distributed import Client, LocalCluster, as_completed, get_client, get_worker, wait
 
 import dask
 from dask import delayed
+from vcmetrics.backend.memory import spending
 from vcmetrics.backend.threads import resolve_threads
 
 Progress = Callable[[int, int], None]
@@ -20,7 +22,7 @@ _run = uuid4().hex[:8]  # tasks of two processes on one cluster must not share n
 
 
 @contextlib.contextmanager
-def cluster(client: Client | None) -> Iterator[Client]:
+def active_client(client: Client | None) -> Iterator[Client]:
     """The client given, else the active one, else that of a cluster on this machine, one worker a core."""
     if client is None:
         try:
@@ -42,8 +44,32 @@ def n_threads(client: Client) -> int:
 
 def task(function: Callable[..., Any], *args: Any) -> Any:
     """A task to be computed; its name shows on the dashboard."""
+    whole = partial(bounded, function)
     key = f"vcmetrics-{function.__name__.strip('_')}-{_run}-{next(_numbers)}"
-    return delayed(function, pure=False, traverse=False)(*args, dask_key_name=key)
+    return delayed(whole, pure=False, traverse=False)(*args, dask_key_name=key)
+
+
+def bounded(function: Callable[..., Any], *args: Any) -> Any:
+    """Run a task within half of what its worker has for each of its threads."""
+    try:
+        worker = get_worker()
+    except ValueError:  # run without a cluster
+        return function(*args)
+    limit = worker.memory_manager.memory_limit
+    with spending(limit // (2 * worker.state.nthreads) if limit else None):
+        return function(*args)
+
+
+def broadcast(client: Client, one: Any) -> Any:
+    """The result of a task on every worker: tasks that take it may run anywhere, and it outlives all workers but one.
+
+    It is made again where the last copy is lost.
+    """
+    future = client.compute(one)
+    wait(future)
+    if future.status == "finished":  # of an error whoever takes the result hears
+        client.replicate([future])
+    return future
 
 
 def constant(value: Any) -> Any:

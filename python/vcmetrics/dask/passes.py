@@ -15,7 +15,7 @@ import numpy as np
 from distributed import Client
 from numpy.typing import NDArray
 
-from vcmetrics.dask.cluster import Progress, compute, constant, n_threads, task
+from vcmetrics.dask.cluster import Progress, broadcast, compute, constant, n_threads, task
 from vcmetrics.dask.pieces import piece_cells, rows_taken
 from vcmetrics.sources.compact import canonical, rows_in_place
 from vcmetrics.sources.rows import RowsElsewhere
@@ -25,8 +25,9 @@ from vcmetrics.summary.plan import Groups
 Array = NDArray[Any]
 Tables = dict[str, Array]
 EXACT = frozenset({"sum", "square", "nonzero"})  # sums of whole numbers: exact below 2^53 in any order
-BATCHES_A_THREAD = 2  # each ranks against the control anew, which costs the sort of the control
-BATCH_CELLS = 1 << 16
+BATCHES_A_THREAD = 4  # at most
+CONTROL_SHARE = 4  # each batch sorts the control anew, so it holds so many times its values where threads allow it
+BATCH_CELLS = 1 << 17
 
 
 def gather_pairs(
@@ -139,7 +140,11 @@ def _by_groups(client: Client, side: Side, control: Side | None, recipe: Recipe,
     groups = side.groups
     against = side if control is None else control
     ranked = "rank" in recipe.fields and against.groups.control_code >= 0
-    batches, weights = _batches(side, BATCHES_A_THREAD * n_threads(client), leave_out=ranked and control is None)
+    threads = n_threads(client)
+    n_wanted = BATCHES_A_THREAD * threads
+    if ranked:
+        n_wanted = max(threads, min(n_wanted, rows.nnz // max(1, CONTROL_SHARE * _control_values(against))))
+    batches, weights = _batches(side, n_wanted, leave_out=ranked and control is None)
     batch_of = np.full(len(groups.labels) + 1, -1, np.int64)
     for k, members in enumerate(batches):
         batch_of[members] = k
@@ -158,6 +163,7 @@ def _by_groups(client: Client, side: Side, control: Side | None, recipe: Recipe,
             reference = _remote_control(against)
         else:
             reference = constant(_control_alone(against))
+        reference = broadcast(client, reference)
     for members, chosen, places in zip(batches, sets, parts, strict=False):
         codes = np.searchsorted(members, groups.codes[chosen]).astype(np.int32)
         labels = tuple(groups.labels[k] for k in members)
@@ -186,6 +192,11 @@ def _by_groups(client: Client, side: Side, control: Side | None, recipe: Recipe,
         progress=progress,
     )
     return out
+
+
+def _control_values(side: Side) -> int:
+    """Stored values of the control cells."""
+    return int(np.diff(side.rows.indptr)[side.groups.codes == side.groups.control_code].sum())
 
 
 def _batches(side: Side, n_wanted: int, *, leave_out: bool) -> tuple[list[NDArray[np.int64]], list[int]]:

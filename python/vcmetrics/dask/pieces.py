@@ -179,8 +179,11 @@ def piece_cells(source: Any, order: Order, name: str) -> Cells:
     return Cells(MatrixStore(matrix_of(source), name)).with_gene_order(order)
 
 
+PIECE_FACTS = ("lengths", "dtypes", "in_place")
+
+
 def scan_piece(source: Any, order: Order, name: str) -> dict[str, Any]:
-    """Facts of :meth:`Cells.scan`, with ``lengths`` of the rows, ``dtypes`` and whether they are used ``in_place``."""
+    """Facts of :meth:`Cells.scan`, and :data:`PIECE_FACTS`: of the rows, their types, whether they are used there."""
     cells = piece_cells(source, order, name)
     facts = dict(cells.scan(1))
     rows = cells.rows(1)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcmetrics.backend.device import resolve_device
+from vcmetrics.backend.memory import budgeted
 from vcmetrics.distances.conventions import Choice, choose
 from vcmetrics.distances.inputs import group_names, strata
 from vcmetrics.distances.matrix import frame, labelled, opened, require_references
@@ -31,6 +32,7 @@ class Bootstrap(NamedTuple):
     variance: pd.DataFrame | pd.Series
 
 
+@budgeted
 def bootstrap_distance(
     adata: Any,
     reference: str | Sequence[str] | None = None,
@@ -49,13 +51,14 @@ def bootstrap_distance(
     order: str | None = None,
     device: str = "auto",
     n_threads: int | None = None,
+    memory_budget: int | float | str | None = None,
     **parameters: Any,
 ) -> Bootstrap:
     """Distances between resampled groups: their mean and variance.
 
     Parameters
     ----------
-    adata, pert_col, metric, layer, obsm, genes, groups, within, convention, order, device, n_threads
+    adata, pert_col, metric, layer, obsm, genes, groups, within, convention, order, device, n_threads, memory_budget
         As for :func:`~vcmetrics.distances.matrix.distance_matrix`.
     reference
         None: all pairs of groups. A label, or several: from every group to these.

@@ -251,7 +251,7 @@ def number_groups(
         import warnings
 
         msg = f"{name}: {missing} of {labels.size} cells have no label in {where} and are left out"
-        warnings.warn(msg, VcmetricsWarning, stacklevel=5)
+        warnings.warn(msg, VcmetricsWarning, stacklevel=6)
     if groups is not None:
         chosen = group_names(groups, "groups=")
         unknown = [group for group in chosen if group not in numbers]

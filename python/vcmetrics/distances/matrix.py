@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from vcmetrics._errors import DataError
 from vcmetrics.backend.device import resolve_device
+from vcmetrics.backend.memory import budgeted
 from vcmetrics.distances.conventions import Choice, choose
 from vcmetrics.distances.inputs import covariates, group_names, open_groups, strata
 from vcmetrics.sources.cell_groups import CellGroups
@@ -22,6 +23,7 @@ Values = NDArray[np.float64]
 MIRRORS = ("upper", "lower", "mean")
 
 
+@budgeted
 def distance_matrix(
     adata: Any,
     *,
@@ -38,6 +40,7 @@ def distance_matrix(
     order: str | None = None,
     device: str = "auto",
     n_threads: int | None = None,
+    memory_budget: int | float | str | None = None,
     **parameters: Any,
 ) -> pd.DataFrame:
     """Distances between all groups of cells.
@@ -73,6 +76,9 @@ def distance_matrix(
         default), ``"appearance"`` in the data, or ``"sorted"``.
     device, n_threads
         ``"auto"`` or ``"cpu"``; threads (None: all that this process may use). Results do not depend on them.
+    memory_budget
+        Memory for cells: ``"4GiB"``, bytes, or a share of what is available; None for half of it. Results do not
+        depend on it.
     **parameters
         Of the distance, such as ``estimator="u"``, ``cell_metric="sqeuclidean"``, ``gamma=0.1``.
 
@@ -118,6 +124,7 @@ def distance_matrix(
     return labelled(adata, tables, cells, pert_col, within, choice, square=True)
 
 
+@budgeted
 def distances_to(
     adata: Any,
     reference: str | Sequence[str],
@@ -134,6 +141,7 @@ def distances_to(
     order: str | None = None,
     device: str = "auto",
     n_threads: int | None = None,
+    memory_budget: int | float | str | None = None,
     **parameters: Any,
 ) -> pd.Series | pd.DataFrame:
     """Distance from every group to one reference, or to several.
@@ -145,6 +153,8 @@ def distances_to(
         one in the same stratum, which must have cells of it.
     reference
         Label of the reference, such as the control; or several.
+    memory_budget
+        As for it too.
     **parameters
         Of the distance.
 

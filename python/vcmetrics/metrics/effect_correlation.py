@@ -11,6 +11,7 @@ import numpy as np
 
 from vcmetrics._errors import DataError
 from vcmetrics.backend.device import resolve_device
+from vcmetrics.backend.memory import budgeted
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.metrics.co_moments import Floats
 from vcmetrics.metrics.gene_sets import GeneSets
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@budgeted
 def effect_correlation(
     pred: Any,
     real: Any,
@@ -48,6 +50,7 @@ def effect_correlation(
     var_names: Sequence[str] | None = None,
     device: str = "auto",
     n_threads: int | None = None,
+    memory_budget: int | float | str | None = None,
 ) -> pd.DataFrame:
     """Correlation, over genes, of each perturbation's predicted and observed effect.
 
@@ -89,6 +92,9 @@ def effect_correlation(
         Column of ``obs`` with the batches that ``batch_control`` matches.
     device, n_threads
         ``"auto"`` or ``"cpu"``; threads (None: all that this process may use). Results do not depend on them.
+    memory_budget
+        Memory for cells: ``"4GiB"``, bytes, or a share of what is available; None for half of it. Results do not
+        depend on it.
 
     Returns
     -------

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vcmetrics._errors import VcmetricsWarning
 from vcmetrics.backend.device import resolve_device
+from vcmetrics.backend.memory import budgeted
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.retrieval.conventions import DENOMINATORS, check_denominator, settle
 from vcmetrics.retrieval.inputs import Inputs, Matching, read_panels
@@ -29,6 +30,7 @@ Table = NDArray[np.float64]
 CONTROL = "non-targeting"
 
 
+@budgeted
 def discrimination(
     pred: Any,
     real: Any,
@@ -64,6 +66,7 @@ def discrimination(
     return_distances: bool = False,
     device: str = "auto",
     n_threads: int | None = None,
+    memory_budget: int | float | str | None = None,
     progress: Progress | None = None,
 ) -> Any:
     """Rank of each perturbation's own observed profile among all, seen from its prediction.
@@ -137,6 +140,9 @@ def discrimination(
     device, n_threads, progress
         ``"auto"`` or ``"cpu"``; threads (None: all allowed). Results do not depend on them. ``progress(done, total)``
         is called while cells are read.
+    memory_budget
+        Memory for cells: ``"4GiB"``, bytes, or a share of what is available; None for half of it. Results do not
+        depend on it.
 
     Returns
     -------

@@ -10,6 +10,7 @@ from typing import Any, overload
 
 from vcmetrics._errors import DataError
 from vcmetrics.backend.device import resolve_device
+from vcmetrics.backend.memory import budgeted, memory_record
 from vcmetrics.metrics import registry
 from vcmetrics.presets.preset import Preset
 from vcmetrics.results.score_result import ContextResult, ScoreResult
@@ -82,7 +83,8 @@ def score(pred: Any, real: Any, *, preset: str | Preset = ..., **options: Any) -
 def score(pred: Any, real: Any, *, preset: list[Any] | tuple[Any, ...], **options: Any) -> ScoreResults: ...
 
 
-def score(  # type: ignore[misc]  # its options are spelt out here alone
+@budgeted  # type: ignore[misc]  # the options of score are spelt out here alone
+def score(
     pred: Any,
     real: Any,
     *,
@@ -111,6 +113,7 @@ def score(  # type: ignore[misc]  # its options are spelt out here alone
     device: str = "auto",
     cells: bool = False,
     n_threads: int | None = None,
+    memory_budget: int | float | str | None = None,
     progress: Progress | None = None,
 ) -> ScoreResult | ScoreResults:
     """Score a prediction against real data by the rules of a preset.
@@ -174,6 +177,9 @@ def score(  # type: ignore[misc]  # its options are spelt out here alone
         ``"auto"`` or ``"cpu"``.
     n_threads
         Threads; None for all that this process may use. Results do not depend on it.
+    memory_budget
+        Memory for cells: ``"4GiB"``, bytes, or a share of what is available; None for half of it. Results do not
+        depend on it.
     progress
         Called as ``progress(done, total)`` during the passes over the cells; ``done`` never goes back.
 
@@ -290,7 +296,12 @@ def score(  # type: ignore[misc]  # its options are spelt out here alone
             preset=settings.preset.name,
             profile=settings.profile,
             directions={m.output: registry.get(m.metric).better for m in settings.members},
-            settings={**settings.describe(), "control": control, "n_threads": settings.n_threads},
+            settings={
+                **settings.describe(),
+                "control": control,
+                "n_threads": settings.n_threads,
+                "memory": memory_record(),
+            },
             timings=clock.timings,
         )
     if resampling is None:

@@ -118,6 +118,12 @@ def canonical(rows: Rows, n_threads: int, gene_map: NDArray[np.int64] | None = N
     return Rows(rows.n_rows, width, indptr, ChunkedArray.of(indices), ChunkedArray.of(data))
 
 
+def compact_bytes(matrix: Matrix) -> int:
+    """At most so many bytes does a compact copy of a matrix take, by its element type alone."""
+    value = min(8, max(2, matrix.dtype.itemsize))
+    return matrix.nnz * ((2 if matrix.n_cols <= 65536 else 4) + value)
+
+
 def compact_rows(matrix: Matrix, n_threads: int) -> Rows:
     """Copy any stored matrix into canonical compact rows.
 

@@ -177,10 +177,47 @@ def _of_one_type(arrays: Sequence[ChunkedArray]) -> list[ChunkedArray]:
     ]
 
 
+class ArrayElsewhere(ChunkedArray):
+    """Values of :class:`RowsElsewhere`: their type is known here, and nothing else."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        nothing = ChunkedArray.of(np.empty(0, dtype))
+        super().__init__(nothing.buffer, nothing.offsets, nothing.starts, nothing.dtype)
+
+    @property
+    def buffers(self) -> tuple[NDArray[np.uint8], ...]:
+        """Refuse, like all that asks for values."""
+        raise _elsewhere()
+
+    def read(self, start: int, stop: int) -> NDArray[np.generic]:
+        """Refuse."""
+        raise _elsewhere()
+
+    def between(self, start: int, stop: int) -> ChunkedArray:
+        """Refuse."""
+        raise _elsewhere()
+
+    def pieces(self, begin: NDArray[np.int64], end: NDArray[np.int64]) -> ChunkedArray:
+        """Refuse."""
+        raise _elsewhere()
+
+    def args(self) -> tuple[object, ...]:
+        """Refuse."""
+        raise _elsewhere()
+
+
+def _elsewhere() -> DataError:
+    msg = (
+        "this needs single cells in one process, and a cluster has them; call the function of vcmetrics in place of "
+        "that of vcmetrics.dask, or leave metrics of single cells out"
+    )
+    return DataError(msg)
+
+
 class RowsElsewhere(Rows):
     """Rows that other processes read: a pass over them runs there.
 
-    ``indices`` and ``data`` are empty; ``indptr`` is that of the rows.
+    ``indices`` and ``data`` are :class:`ArrayElsewhere`; ``indptr`` is that of the rows.
     """
 
     def take(self, chosen: NDArray[np.int64]) -> Rows:
@@ -190,10 +227,3 @@ class RowsElsewhere(Rows):
     def gather(self, pairs: Sequence[Any], recipe: Any, progress: Any) -> list[dict[str, NDArray[Any]]]:
         """What :func:`vcmetrics.summary.group_summary.gather` gives, from where the rows are."""
         raise NotImplementedError
-
-    def args(self) -> tuple[object, ...]:
-        """Refuse: kernels take rows of this process."""
-        msg = (
-            "this needs the cells themselves in one process; call the function of vcmetrics in place of vcmetrics.dask"
-        )
-        raise DataError(msg)
