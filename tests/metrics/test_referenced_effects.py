@@ -169,6 +169,34 @@ def test_lists_are_made_after_targets_left(literature_pair) -> None:
                 assert not (gone or {pair.own[p]}) & set(choice.of(p).tolist())
 
 
+def test_combinations_have_all_their_targets(literature_pair) -> None:
+    pair = literature_pair(0, 4, 10)
+    names = ("g1", "g2+g5", "g3+ctrl", "drug+x")
+    own = [pair.genes.tolist().index("g1"), -1, -1, -1]
+    tables = [replace(table, targets=names) for table in (pair.de_real, pair.de_pred)]
+    pair = replace(pair, perturbations=names, own=np.array(own), de_real=tables[0], de_pred=tables[1])
+    every = set(pair.genes.tolist())
+    left = [every - set(pair.genes[gene_choice(pair, "all", "own").of(p)]) for p in range(4)]
+    assert left == [{"g1"}, {"g2", "g5"}, {"g3"}, set()]
+    assert every - set(pair.genes[gene_choice(pair, "all", "panel").of(3)]) == {"g1", "g2", "g3", "g5"}
+    for genes in CHOICES:
+        for exclude in ("own", "panel"):
+            want = slow_choice.gene_choice(pair, genes, exclude)
+            choice = gene_choice(pair, genes, exclude)
+            assert [np.arange(10)[choice.of(p)].tolist() for p in range(4)] == want
+
+
+def test_an_embedding_has_no_genes(literature_pair) -> None:
+    pair = literature_pair(0, 4, 10)
+    coordinates = Profiles(np.arange(12.0).reshape(4, 3), np.zeros(3))
+    embedded = replace(pair, real=coordinates, pred=coordinates)
+    for exclude in ("none", "own", "panel"):
+        assert gene_choice(embedded, "all", exclude).of(0) == slice(None)
+        assert gene_choice(embedded, "all", exclude).size(0) == 3
+    with pytest.raises(DataError, match="an embedding has none"):
+        gene_choice(embedded, "top_effect:2")
+
+
 def test_choices_that_cannot_be_made(literature_pair) -> None:
     pair = literature_pair(0, 3, 6)
     for genes in ("top", "t_test", "top_effect:0", "t_test:x", "union_"):

@@ -26,10 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcmetrics._errors import DataError
-from vcmetrics.metrics.discrimination import target_genes
 from vcmetrics.metrics.gene_sets import NAMED, T_TESTS, Bools, GeneSets, parse_set
 from vcmetrics.metrics.pair import Pair
 from vcmetrics.metrics.t_statistics import t_statistics
+from vcmetrics.retrieval.targets import target_sets
 
 Index = NDArray[np.int64]
 
@@ -48,7 +48,8 @@ class GeneChoice:
     genes
         A name of the table above, or names of genes.
     exclude
-        Target genes left out: ``none``, the perturbation's own (``row``, or ``own``), those of the ``panel``.
+        Target genes left out (of an embedding none): ``none``, the perturbation's own (``row``, or ``own``), those of
+        the ``panel``. A label without an own gene that joins genes by ``+`` has all of these.
     alpha
         Level of ``de``, strictly below.
 
@@ -66,8 +67,8 @@ class GeneChoice:
             msg = f"exclude={exclude!r} is not known; choose from {', '.join(EXCLUDED)}"
             raise ValueError(msg)
         self._pair = pair
-        self._own = pair.own if exclude in ("row", "own") else None
-        self._panel = target_genes(pair.own) if exclude == "panel" else np.empty(0, np.int64)
+        self._own = own_targets(pair) if exclude in ("row", "own") else None
+        self._panel = sorted({g for row in own_targets(pair) for g in row}) if exclude == "panel" else []
         self._kept, self._union = "", False
         name = genes
         if isinstance(genes, str):
@@ -77,6 +78,11 @@ class GeneChoice:
             name = name.removeprefix("union_")
         self.kind, _ = parse_set(name, SETS)
         self._real = pair.profiles()[1]
+        if self._real.mean.shape[1] != len(pair.genes):
+            if self.kind != "all" or self._kept:
+                msg = f"genes={genes!r} chooses among genes, and an embedding has none; take genes='all' there"
+                raise DataError(msg)
+            self._own, self._panel = None, []
         self._sets = GeneSets(
             name,
             pair.genes,
@@ -89,7 +95,7 @@ class GeneChoice:
             spread=self._spread() if self.kind == "top_variable" else None,
             named=SETS,
         )
-        self._whole = self.kind == "all" and not self._kept and not self._panel.size
+        self._whole = self.kind == "all" and not self._kept and not self._panel
         self.oracle = self._sets.oracle or bool(self._kept)  # chosen by the truth
         self._lists: list[Index] | None = None
         if self.kind not in ("all", "list", "top_expressed", "top_variable") or self._union:
@@ -100,7 +106,7 @@ class GeneChoice:
         """Genes of perturbation ``p``: ascending column numbers, or all of them as a slice."""
         if self._lists is not None:
             return self._lists[p]
-        if self._whole and (self._own is None or self._own[p] < 0):
+        if self._whole and (self._own is None or not self._own[p]):
             return slice(None)
         return self._list(p)
 
@@ -116,8 +122,7 @@ class GeneChoice:
         return np.asarray(sum((row - middle) ** 2 for row in rows))
 
     def _without(self, p: int) -> Sequence[int]:
-        own = [] if self._own is None or self._own[p] < 0 else [int(self._own[p])]
-        return [*self._panel.tolist(), *own]
+        return self._panel if self._own is None else self._own[p]
 
     def _list(self, p: int) -> Index:
         return np.flatnonzero(self._sets.of(p, self._without(p), self._nonzero(p)))
@@ -137,6 +142,19 @@ class GeneChoice:
             return lists
         every = np.unique(np.concatenate([np.empty(0, np.int64), *lists]))
         return [np.setdiff1d(every, self._without(p)) for p in range(self._pair.n)]
+
+
+def own_targets(pair: Pair) -> list[list[int]]:
+    """Columns of each perturbation's target genes: its own gene, else the measured genes that its label joins."""
+
+    def make() -> list[list[int]]:
+        joined = target_sets(pair.perturbations, pair.genes, required=False).table
+        return [
+            [int(own)] if own >= 0 else row[row >= 0].tolist() if "+" in label else []
+            for own, row, label in zip(pair.own, joined, pair.perturbations, strict=True)
+        ]
+
+    return pair.shared("own_targets", make)
 
 
 def gene_choice(pair: Pair, genes: Any = "all", exclude: str = "none", alpha: float = 0.05) -> GeneChoice:

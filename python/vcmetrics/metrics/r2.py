@@ -85,7 +85,7 @@ def r2(
     arguments
         ``truth_first``; ``swapped`` puts the prediction in the truth's place (TxPert registers it so).
     min_cells
-        Perturbations with at most this many observed cells are undefined (chemCPA: 5); 0 needs no number of cells.
+        Perturbations with fewer observed cells are undefined (chemCPA: 6); 0 needs no number of cells.
     genes, exclude, alpha
         See :mod:`vcmetrics.metrics.gene_choice`.
     undefined
@@ -127,7 +127,7 @@ def _few(pair: Pair, min_cells: int) -> Any:
     if n_cells is None:
         msg = f"min_cells={min_cells} needs the numbers of observed cells, and a table of profiles has none"
         raise DataError(msg)
-    return n_cells <= min_cells
+    return n_cells < min_cells
 
 
 def r2_variance(

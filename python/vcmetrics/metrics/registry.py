@@ -12,10 +12,15 @@ carry formulas: they choose values for the parameters below.
                     ``preserve``
 ``single_precision``  round to float32 first: the columns of DE tables (cell-eval always), profiles and their
                       effects (cell-eval with data of that precision)
-``exclude``         target genes left out of match ranks: ``panel`` | ``row`` | ``none``
+``exclude``         target genes left out of match ranks and gene lists: ``panel`` | ``row`` | ``none``
 ``ties``            ``midrank`` | ``position`` (``first``) | ``last`` | ``optimistic`` | ``pessimistic``
 ``denominator``     of match ranks: ``n-1`` | ``n``
 ``embedding``       score this embedding instead of the genes (match ranks)
+``genes``           genes that a metric sees, see :mod:`vcmetrics.metrics.gene_choice`
+``reference``       what effects are taken against, with ``leave_one_out``; see
+                    :func:`vcmetrics.metrics.referenced_effects.referenced_effects`
+``weights``         of genes, with ``flat``; see :mod:`vcmetrics.metrics.gene_weights`
+``undefined``       what an undefined value becomes: ``nan`` | ``zero``
 ``gated``           judge only perturbations whose *reference* can be judged, and charge an undefined
                     prediction there the worst value (see :class:`Gate`)
 ==================  =======================================================================================

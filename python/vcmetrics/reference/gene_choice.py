@@ -37,8 +37,17 @@ def rows_of(pair: Pair, *choice: Any) -> list[NDArray[np.int64]]:
     return [np.array(one, np.int64) for one in gene_choice(pair, *choice)]
 
 
+def _own(pair: Pair, p: int) -> set[int]:
+    if pair.own[p] >= 0:
+        return {int(pair.own[p])}
+    parts = pair.perturbations[p].split("+")
+    return {g for g, name in enumerate(pair.genes) if len(parts) > 1 and str(name) in parts}
+
+
 def _without(pair: Pair, p: int, exclude: str) -> list[int]:
-    gone = {"none": set(), "panel": set(pair.own.tolist())}.get(exclude, {int(pair.own[p])})
+    gone: set[int] = set()
+    if exclude != "none":
+        gone = gone.union(*(_own(pair, q) for q in (range(pair.n) if exclude == "panel" else [p])))
     return [g for g in range(pair.profiles()[1].mean.shape[1]) if g not in gone]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vcmetrics.metrics.pair import Pair
+from vcmetrics.metrics.pair import Pair, no_rows
 from vcmetrics.reference.gene_choice import gene_choice
 from vcmetrics.reference.referenced_effects import effects
 
@@ -27,6 +27,12 @@ def effect_error(pair: Pair, *, genes: Any = "all", exclude: str = "none", alpha
     pred, real = effects(pair)
     chosen = gene_choice(pair, genes, exclude, alpha)
     return _means([[(float(pred[p, g]) - float(real[p, g])) ** 2 for g in chosen[p]] for p in range(pair.n)])
+
+
+def norm_mse(pair: Pair, *, genes: Any = "all", exclude: str = "none", alpha: float = 0.05) -> Values:
+    """No value a perturbation, whatever the genes."""
+    assert len(gene_choice(pair, genes, exclude, alpha)) == pair.n
+    return no_rows(pair.n)
 
 
 def pn_mse(

@@ -56,7 +56,7 @@ def r2(
     for p, chosen in enumerate(gene_choice(pair, genes, exclude, alpha)):
         x, y = ([float(t[p, g]) for g in chosen] for t in (pred, real))
         out.append(_row(y, x, arguments, _scale(pair, p, chosen)))
-        if min_cells and pair.profiles()[1].n_cells[p] <= min_cells:  # type: ignore[index]
+        if min_cells and pair.profiles()[1].n_cells[p] < min_cells:  # type: ignore[index]
             out[-1] = math.nan
     return _end(out, undefined)
 
@@ -86,7 +86,7 @@ def r2_variance(
         if of == "sd":
             x, y = [math.sqrt(v) for v in x], [math.sqrt(v) for v in y]
         out.append(_row(y, x, arguments, max([0.0, *x, *y])))
-        if min_cells and real.n_cells[p] <= min_cells:  # type: ignore[index]
+        if min_cells and real.n_cells[p] < min_cells:  # type: ignore[index]
             out[-1] = math.nan
     return _end(out, undefined)
 
