@@ -193,6 +193,26 @@ def test_mmd_of_the_obesity_challenge(crunch: int, n: int) -> None:
     )
 
 
+def test_truncation_sees_the_order_of_the_cells() -> None:
+    rng = np.random.default_rng(13)
+    x, y = rng.normal(size=(30, 6)), rng.normal(size=(20, 6))
+    spec = get("cells_mmd")
+    cut = {"kernel": "rbf", "gamma": 0.1, "truncate": True}
+    assert spec.evaluate(one(x, y), cut)[0] != spec.evaluate(one(x[::-1], y), cut)[0]
+    whole = {**cut, "truncate": False}
+    np.testing.assert_allclose(spec.evaluate(one(x, y), whole), spec.evaluate(one(x[::-1], y), whole), rtol=1e-12)
+
+
+@pytest.mark.parametrize("spec", ROWS, ids=lambda spec: spec.name)
+def test_single_precision_is_near(spec: MetricSpec) -> None:
+    rng = np.random.default_rng(14)
+    x, y = rng.gamma(2.0, 1.0, (2, 25, 8)).astype(np.float32)
+    settings = {"shrinkage": 0.5} if spec.name == "cells_mahalanobis" else {}
+    single = spec.evaluate(one(x, y), settings)
+    double = spec.evaluate(one(x.astype(np.float64), y.astype(np.float64)), settings)
+    np.testing.assert_allclose(single, double, rtol=1e-6, atol=1e-9)
+
+
 def test_point_masses_and_shifts() -> None:
     rng = np.random.default_rng(10)
     x = rng.normal(size=(15, 4))

@@ -87,6 +87,28 @@ def test_no_effect_is_half_of_everything_by_angle() -> None:
         np.testing.assert_array_equal(get(name).evaluate(none), 0.5)
 
 
+def test_no_effect_by_length_is_lifted_by_the_row_scope() -> None:
+    # only the own truth has lost its knock-down, so nothing lies nearer to zero than it does
+    for metric in ("euclidean", "cityblock"):
+        values = [
+            match_rank(predicting(pair, pair.real.control), metric=metric, scope="row").mean()
+            for pair in (panel(seed) for seed in range(5))
+        ]
+        assert np.mean(values) > 0.55
+        panels = [
+            match_rank(predicting(pair, pair.real.control), metric=metric, scope="panel").mean()
+            for pair in (panel(seed) for seed in range(5))
+        ]
+        np.testing.assert_allclose(panels, 0.5, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["match_rank", "pds_pair", "pds_l2_unit"])
+def test_sign_of_the_prediction_turns_the_ranks_round(name: str) -> None:
+    pair = panel(20)
+    turned = predicting(pair, 2 * pair.pred.control - pair.pred.mean)
+    np.testing.assert_allclose(get(name).evaluate(turned), 1 - get(name).evaluate(pair), rtol=0, atol=1e-12)
+
+
 def test_only_the_own_target() -> None:
     pair = panel(5)
     drop = np.zeros_like(pair.real.mean)

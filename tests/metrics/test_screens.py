@@ -99,6 +99,15 @@ def test_reality_is_the_best(spec: MetricSpec) -> None:
     np.testing.assert_allclose(values, 1.0, rtol=0, atol=1e-12)
 
 
+def test_one_profile_for_all_is_no_answer() -> None:
+    pair = screen(11)
+    flat = replace(pair.pred, mean=np.repeat(pair.pred.mean[:1], pair.n, axis=0))
+    np.testing.assert_array_equal(get("phenocopy_auroc").evaluate(replace(pair, pred=flat), {"mads": 1.0}), 0.5)
+    settings = settings_of(get("virtual_screen_auroc"))
+    np.testing.assert_array_equal(get("virtual_screen_auroc").evaluate(replace(pair, pred=flat), settings), 0.5)
+    assert np.isnan(get("virtual_screen_spearman").evaluate(replace(pair, pred=flat), settings)).all()
+
+
 def test_whitening_evens_out_the_components() -> None:
     from vcmetrics.metrics.phenocopy import whitened
 

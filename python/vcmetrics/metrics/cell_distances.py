@@ -23,7 +23,6 @@ from vcmetrics.reference import cell_distances as reference
 from vcmetrics.sources.cell_groups import CellGroups, densified
 from vcmetrics.sources.rows import Rows
 
-Block = NDArray[Any]
 SAMPLE = 1000  # observed cells that give the median bandwidth
 
 _DOC = """{sentence} between the observed and the predicted cells of each perturbation.
@@ -44,8 +43,8 @@ _DOC = """{sentence} between the observed and the predicted cells of each pertur
 
     Notes
     -----
-    The cells of one perturbation are held dense at a time. Values of different spaces, numbers of cells or parameters
-    are not comparable.
+    The cells of one perturbation are held dense at a time, unless the distance reads sparse ones. Values of different
+    spaces, numbers of cells or parameters are not comparable.
 
     Examples
     --------
@@ -53,53 +52,68 @@ _DOC = """{sentence} between the observed and the predicted cells of each pertur
     """
 
 
-def blocks(pair: Pair, cells: CellPair, embedding: str | None) -> Callable[[str], tuple[Block, Block]]:
-    """Observed and predicted cells of a label, dense."""
-
-    def source(side: CellSide) -> Callable[[NDArray[np.int64]], Block]:
-        if embedding is not None:
-            table = pair.shared(("cells", side.name, id(side), embedding), lambda: side.embedding(embedding))
-            return lambda chosen: np.asarray(table[chosen])
-        rows: Rows = pair.shared(("cells", side.name, id(side)), lambda: side.expression(cells.threads))
-        return lambda chosen: densified(rows.take(chosen))
-
-    of_real, of_pred = source(cells.real), source(cells.pred)
-    return lambda label: (of_real(cells.real.cells_of(label)), of_pred(cells.pred.cells_of(label)))
+def expression_rows(pair: Pair, cells: CellPair) -> tuple[Rows, Rows]:
+    """Normalised and logged cells of both sides, observed first; made once a pair."""
+    return pair.shared(
+        ("expression of cells",),
+        lambda: (cells.real.expression(cells.threads), cells.pred.expression(cells.threads)),
+    )
 
 
-def sample(pair: Pair, cells: CellPair, embedding: str | None) -> Block:
+def codes_of(pair: Pair, side: CellSide, first: int) -> NDArray[np.int32]:
+    """Group of every cell of a side: the number of its perturbation counted from ``first``, -1 for other cells."""
+    number = {side.number(label): first + k for k, label in enumerate(pair.perturbations)}
+    table = np.array([number.get(g, -1) for g in range(len(side.groups.labels))] + [-1], np.int32)
+    return np.asarray(table[side.groups.codes])  # a cell without a group has -1, the last entry
+
+
+def all_groups(pair: Pair, cells: CellPair, embedding: str | None) -> CellGroups:
+    """All cells of both sides: observed groups 0 … n - 1, predicted ones n … 2 n - 1. Sparse cells stay sparse."""
+    codes = np.concatenate([codes_of(pair, cells.real, 0), codes_of(pair, cells.pred, pair.n)])
+    labels = tuple(f"{side} {label}" for side in ("observed", "predicted") for label in pair.perturbations)
+    how: dict[str, Any] = {"name": "the cells", "n_threads": cells.threads}
+    if embedding is None:
+        return CellGroups(labels, codes, rows=Rows.joined(expression_rows(pair, cells)), **how)
+    values = np.concatenate([side.embedding(embedding) for side in (cells.real, cells.pred)])
+    return CellGroups(labels, codes, np.ascontiguousarray(values), **how)
+
+
+def sample(pair: Pair, cells: CellPair, embedding: str | None) -> NDArray[Any]:
     """Up to 1000 observed cells of the scored perturbations, evenly spaced in the order of the data."""
-    used = np.sort(np.concatenate([cells.real.cells_of(label) for label in pair.perturbations]))
+    used = np.flatnonzero(codes_of(pair, cells.real, 0) >= 0)
     if used.size > SAMPLE:
         used = used[np.linspace(0, used.size - 1, SAMPLE).astype(np.int64)]
     if embedding is not None:
         return np.asarray(cells.real.embedding(embedding)[used])
-    return densified(cells.real.expression(cells.threads).take(used))
+    return densified(expression_rows(pair, cells)[0].take(used))
 
 
-def groups_of(x: Block, y: Block, n_threads: int) -> CellGroups:
-    """Two groups of cells: observed, predicted."""
-    values = np.ascontiguousarray(np.concatenate([x, y]))
-    codes = np.repeat(np.array([0, 1], np.int32), [len(x), len(y)])
-    return CellGroups(("observed", "predicted"), codes, values, name="the cells", n_threads=n_threads)
+def two_groups(pair: Pair, cells: CellPair, label: str) -> CellGroups:
+    """The observed and the predicted cells of one perturbation, dense."""
+    chosen = cells.real.cells_of(label), cells.pred.cells_of(label)
+    rows = zip(expression_rows(pair, cells), chosen, strict=True)
+    values = np.ascontiguousarray(np.concatenate([densified(side.take(mine)) for side, mine in rows]))
+    codes = np.repeat(np.array([0, 1], np.int32), [mine.size for mine in chosen])
+    return CellGroups(("observed", "predicted"), codes, values, name=label, n_threads=cells.threads)
 
 
 def cell_distance(pair: Pair, distance: str, embedding: str | None, parameters: Mapping[str, Any]) -> Values:
-    """Distance ``distance`` of the cells of both sides, perturbation by perturbation."""
+    """Distance ``distance`` of the cells of both sides, (n_perturbations,).
+
+    An embedding, and what reads sparse cells as they are, is taken at once; else one perturbation is dense at a time.
+    """
     spec = distances.get(distance)
     cells = cells_of(pair)
-    take = blocks(pair, cells, embedding)
     given = dict(parameters)
     if isinstance(given.get("gamma"), str) and given["gamma"] == "median":
         some = sample(pair, cells, embedding)
-        given["gamma"] = median_gamma(
-            CellGroups(("observed",), np.zeros(len(some), np.int32), some, n_threads=cells.threads)
-        )
+        one = CellGroups(("observed",), np.zeros(len(some), np.int32), some, n_threads=cells.threads)
+        given["gamma"] = median_gamma(one)
+    if embedding is not None or (given.get("cell_metric") == "euclidean" and not given.get("floor")):
+        number = np.arange(pair.n, dtype=np.int32)
+        return spec.evaluate(all_groups(pair, cells, embedding), np.stack([number, pair.n + number], 1), given)
     both = np.array([[0, 1]], np.int32)
-    out = np.empty(pair.n)
-    for k, label in enumerate(pair.perturbations):
-        out[k] = spec.evaluate(groups_of(*take(label), cells.threads), both, given)[0]
-    return out
+    return np.array([spec.evaluate(two_groups(pair, cells, p), both, given)[0] for p in pair.perturbations])
 
 
 def formula_of(spec: distances.DistanceSpec) -> Callable[..., Values]:

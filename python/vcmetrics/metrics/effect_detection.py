@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from vcmetrics.metrics.registry import MetricSpec, Parity, Values, register
 from vcmetrics.metrics.roc import average_precision, roc_area
 from vcmetrics.reference import effect_detection as reference
 from vcmetrics.sources.cell_groups import densified
+from vcmetrics.sources.rows import Rows
 
 N_DRAWS = 1000
 CAP = 100  # cells that one perturbation lends to the pool
@@ -56,46 +56,38 @@ def active(pair: Pair, n_draws: int, cap: int, seed: int) -> NDArray[np.bool_]:
         members = [side.cells_of(label) for label in pair.perturbations]
         lengths = np.array([np.sqrt(((mean(chosen) - control) ** 2).sum()) for chosen in members])
         pool = pool_of(side, pair.perturbations, cap, seed)
-        null = null_lengths(side, rows, pool, control, sorted({m.size for m in members}), n_draws, seed)
+        sizes = sorted({chosen.size for chosen in members})
+        null = null_lengths(rows.take(pool), control, sizes, n_draws, seed)
         out = [np.mean(length <= null[m.size]) < LEVEL for length, m in zip(lengths, members, strict=True)]
         return np.array(out, np.bool_)
 
     return pair.shared(("active", n_draws, cap, seed), make)
 
 
-def null_lengths(
-    side: CellSide,
-    rows: Any,
-    pool: NDArray[np.int64],
-    control: Values,
-    sizes: list[int],
-    n_draws: int,
-    seed: int,
-) -> dict[int, Values]:
-    """Lengths of (mean of n random cells of the pool - control), ``n_draws`` for each n."""
+def null_lengths(pool: Rows, control: Values, sizes: list[int], n_draws: int, seed: int) -> dict[int, Values]:
+    """Lengths of (mean of n random cells of the pool - control), ``n_draws`` for each n of ``sizes`` (ascending).
+
+    One random order of cells serves all n: its first n are averaged, so the work is that of the largest n.
+    """
     from scipy import sparse
 
-    taken = rows.take(pool)
-    table = sparse.csr_array(
-        (
-            np.asarray(taken.data.read(0, taken.nnz), np.float64),
-            np.asarray(taken.indices.read(0, taken.nnz)),
-            taken.indptr,
-        ),
-        shape=(taken.n_rows, taken.n_cols),
-    )
-    out = {}
-    for n in sizes:
-        rng = np.random.default_rng([seed, n])
-        k = min(n, pool.size)
-        lengths = np.empty(n_draws)
-        for start in range(0, n_draws, _BLOCK):
-            stop = min(start + _BLOCK, n_draws)
-            drawn = np.concatenate([rng.choice(pool.size, k, replace=False) for _ in range(start, stop)])
-            edges = np.arange(0, drawn.size + 1, k)
-            weights = sparse.csr_array((np.full(drawn.size, 1 / k), drawn, edges), shape=(stop - start, pool.size))
-            lengths[start:stop] = np.sqrt((((weights @ table).toarray() - control) ** 2).sum(1))
-        out[n] = lengths
+    stored = np.asarray(pool.data.read(0, pool.nnz), np.float64), np.asarray(pool.indices.read(0, pool.nnz))
+    table = sparse.csr_array((*stored, pool.indptr), shape=(pool.n_rows, pool.n_cols))
+    rng = np.random.default_rng([seed, 1])
+    cuts = [min(n, pool.n_rows) for n in sizes]
+    out = {n: np.empty(n_draws) for n in sizes}
+    for start in range(0, n_draws, _BLOCK):
+        stop = min(start + _BLOCK, n_draws)
+        drawn = np.stack([rng.choice(pool.n_rows, cuts[-1], replace=False) for _ in range(start, stop)])
+        total, before = np.zeros((stop - start, pool.n_cols)), 0
+        for n, cut in zip(sizes, cuts, strict=True):
+            if cut > before:
+                added = drawn[:, before:cut]
+                edges = np.arange(0, added.size + 1, cut - before)
+                ones = sparse.csr_array((np.ones(added.size), added.ravel(), edges), shape=(len(added), pool.n_rows))
+                total += (ones @ table).toarray()
+                before = cut
+            out[n][start:stop] = np.sqrt(((total / cut - control) ** 2).sum(1))
     return out
 
 
@@ -118,7 +110,7 @@ _TEXT = """{what} of the perturbations that have an effect, by the length of the
 
     Notes
     -----
-    Cost n_draws · n · (stored genes of a cell) for each different number of cells n.
+    Cost n_draws · (largest number of cells) · (stored genes of a cell).
 
     Examples
     --------

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcmetrics._errors import DataError
+from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.metrics.distance.numbers import not_negative, positive, whole
 from vcmetrics.metrics.pair import Pair
 from vcmetrics.metrics.registry import MetricSpec, Parity, Values, register
@@ -68,19 +69,29 @@ def whitened(rows: Table, n_components: int, shrinkage: float) -> Table:
     (n, n_components); zero where all rows are equal.
     """
     centred = rows - rows.mean(0)
-    u, s, _ = np.linalg.svd(centred, full_matrices=False)
+    _, s, axes = np.linalg.svd(centred, full_matrices=False)
     k = max(1, min(n_components, len(rows) - 1, rows.shape[1]))
-    scores, variance = u[:, :k] * s[:k], s[:k] ** 2 / max(len(rows) - 1, 1)
+    if s[0] <= 1e-13 * np.sqrt((rows**2).sum()):
+        return np.zeros((len(rows), k))
+    variance = s[:k] ** 2 / max(len(rows) - 1, 1)
     mixed = (1 - shrinkage) * variance + shrinkage * variance.mean()
-    flat = s[0] <= 1e-13 * np.sqrt((rows**2).sum())
-    return np.zeros((len(rows), k)) if flat else np.asarray(scores / np.sqrt(np.where(mixed > 0, mixed, 1.0)))
+    return products(centred, axes[:k]) / np.sqrt(np.where(mixed > 0, mixed, 1.0))
+
+
+def products(x: Table, y: Table) -> Table:
+    """Inner products of all rows, each summed in one order: equal rows have equal products, so that ties stay ties."""
+    from vcmetrics import _core
+
+    return np.asarray(
+        _core.pairwise_sums(np.ascontiguousarray(x), np.ascontiguousarray(y), "product", None, resolve_threads(None))
+    )
 
 
 def cosines(rows: Table) -> Table:
     """Cosines of all pairs of rows; 0 with a zero row."""
     lengths = np.sqrt((rows**2).sum(1))
     unit = np.divide(rows, lengths[:, None], out=np.zeros_like(rows), where=lengths[:, None] > 0)
-    return np.asarray(unit @ unit.T)
+    return products(unit, unit)
 
 
 def similarities(pair: Pair, n_components: int, shrinkage: float) -> tuple[Screen, Table, Table]:

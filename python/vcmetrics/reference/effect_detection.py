@@ -22,16 +22,14 @@ def _active(pair: Pair, n_draws: int, cap: int, seed: int) -> list[bool]:
     for label in sorted((*pair.perturbations, side.groups.control)):
         rows = side.cells_of(label)
         pool += sorted(rng.choice(rows, cap, replace=False).tolist()) if rows.size > cap else rows.tolist()
+    members = {label: side.cells_of(label) for label in pair.perturbations}
+    orders = np.random.default_rng([seed, 1])
+    largest = min(max(rows.size for rows in members.values()), len(pool))
+    draws = [[pool[i] for i in orders.choice(len(pool), largest, replace=False)] for _ in range(n_draws)]
     out = []
-    for label in pair.perturbations:
-        rows = side.cells_of(label)
+    for rows in members.values():
         length = float(np.linalg.norm(x[rows].mean(0) - control))
-        draws = np.random.default_rng([seed, rows.size])
-        k = min(rows.size, len(pool))
-        null = [
-            float(np.linalg.norm(x[[pool[i] for i in draws.choice(len(pool), k, replace=False)]].mean(0) - control))
-            for _ in range(n_draws)
-        ]
+        null = [float(np.linalg.norm(x[order[: rows.size]].mean(0) - control)) for order in draws]
         out.append(sum(length <= v for v in null) / n_draws < 0.05)
     return out
 
