@@ -35,7 +35,7 @@ class Shape:
     @property
     def name(self) -> str:
         """Folder name of the pair."""
-        return f"p{self.perturbations}_c{self.cells}_n{self.control}_g{self.genes}_s{self.seed}"
+        return f"p{self.perturbations}_c{self.cells}_n{self.control}_g{self.genes}_s{self.seed}_l4"
 
 
 @dataclass(frozen=True)

@@ -294,6 +294,8 @@ def _part(side: Side, groups: NDArray[np.int64]) -> Side:
 def _tables_of(side: Side, recipe: Recipe) -> dict[str, Array]:
     n_groups, n_cols = len(side.groups.labels), side.rows.n_cols
     tables = empty_sums(recipe.fields, n_groups, n_cols)
+    if "log1p_square" in recipe.fields:
+        tables["log1p_square"] = np.zeros((n_groups, n_cols))
     if "rank" in recipe.fields:
         tables["u2"] = np.full((n_groups, n_cols), -1, np.int64)
         tables["tie"] = np.full((n_groups, n_cols), -1.0)

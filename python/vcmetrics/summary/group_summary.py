@@ -412,19 +412,25 @@ def gather(
 ) -> list[dict[str, Any]]:
     """Run the pass: one dict of tables a side.
 
-    Each element of ``pairs`` is a side and the side whose control it is ranked against (None: its own, if any).
-    ``deeper`` are recipes of counts that want logs only, at other depths: their tables come under ``depths``. The pass
-    keeps within the memory budget in force; ``checkpoint`` (of one pair) holds what an earlier run has done.
+    Each element of ``pairs`` is a side and the side whose control it is ranked against (None: its own, if any). The
+    pass keeps within the memory budget in force; ``checkpoint`` (of one pair) holds what an earlier run has done.
+    ``deeper`` are recipes of counts that want logs only, at other depths: their tables come under ``depths``.
     """
     from vcmetrics.summary import cell_pass
 
-    for side in (side for pair in pairs for side in pair if side is not None):
-        if isinstance(side.rows, RowsElsewhere):
-            if deeper:
-                return _one_by_one(pairs, [recipe, *deeper], {"n_threads": n_threads, "progress": progress})
-            return side.rows.gather(pairs, recipe, progress)
-    kernel = SINGLE_PRECISION.get(recipe.key)
     how: dict[str, Any] = {"n_threads": n_threads, "progress": progress}
+    elsewhere = [s.rows for pair in pairs for s in pair if s is not None and isinstance(s.rows, RowsElsewhere)]
+    if deeper:
+        if not elsewhere and recipe.key == "ratio" and cell_pass.plan_cut(pairs, recipe).kind == "whole":
+            return run_pass(pairs, recipe, deeper, **how)
+        found: list[dict[str, Any]] = [dict(tables) for tables in gather(pairs, recipe, **how)]
+        for other in deeper:
+            for tables, logs in zip(found, gather(pairs, other, **how), strict=True):
+                tables.setdefault("depths", []).append(logs)
+        return found
+    if elsewhere:
+        return list(elsewhere[0].gather(pairs, recipe, progress))
+    kernel = SINGLE_PRECISION.get(recipe.key)
     if "expm1_32" in recipe.fields:
         out = gather(pairs, replace(recipe, fields=recipe.fields - {"expm1_32"}), **how)
         plain = Recipe("raw", 1.0, frozenset({"sum"}))
@@ -433,8 +439,6 @@ def gather(
             tables["expm1_32"] = sums["sum"]
         return out
     if recipe.fields <= set(cell_pass.SUMS):
-        if deeper:
-            return _one_by_one(pairs, [recipe, *deeper], how)
         value_of = None if kernel is None else lambda rows, totals: kernel(rows, totals, recipe.scale)
         whole = sum(side.rows.nnz for side, _ in pairs)
         done, out = 0, []
@@ -454,22 +458,10 @@ def gather(
     begun = None if checkpoint is None else checkpoint.head.get("kind")
     cut = cell_pass.plan_cut(pairs, recipe, kind=begun, kept=checkpoint is not None)
     if cut.kind == "whole":
-        return run_pass(pairs, recipe, deeper, **how)
-    if deeper:
-        return _one_by_one(pairs, [recipe, *deeper], how)
+        return run_pass(pairs, recipe, **how)
     current_budget().note(f"rank sums by {cut.words}")
     make = cell_pass.by_groups if cut.kind == "groups" else cell_pass.by_genes
-    return make(pairs, recipe, cut, run_pass, **how, checkpoint=checkpoint)
-
-
-def _one_by_one(
-    pairs: Sequence[tuple[Side, Side | None]], recipes: Sequence[Recipe], how: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    """A recipe and deeper ones, each in a pass of its own."""
-    out, *deeper = [gather(pairs, recipe, **how) for recipe in recipes]
-    for k, tables in enumerate(out):
-        tables["depths"] = [logs[k] for logs in deeper]
-    return out
+    return list(make(pairs, recipe, cut, run_pass, **how, checkpoint=checkpoint))
 
 
 def _behind(progress: Progress | None, before: int, whole: int) -> Progress | None:
