@@ -14,6 +14,7 @@ from vcmetrics.sources.compact import BLOCK_VALUES, plain_indices, plain_values,
 from vcmetrics.sources.matrix import Matrix
 from vcmetrics.sources.rows import ChunkedArray, Rows
 
+BARE_VALUES = 1 << 21  # values taken where they lie: they stay in the cache for who reads them next
 BAND_VALUES = 1 << 25  # values of a gene-major matrix that are turned over at a time
 
 
@@ -26,7 +27,7 @@ class Block:
 
 
 def row_blocks(matrix: Matrix, n_threads: int) -> Iterator[Block]:
-    """Blocks of whole rows, in order, of some ten million values each.
+    """Blocks of whole rows, in order, of some million values each.
 
     Memory: one block as stored; for CSC one band of ``BAND_VALUES`` values, of which the matrix is read as often as
     there are bands. A CSR matrix that lies bare is not copied.
@@ -59,7 +60,7 @@ def _compressed(matrix: Matrix, n_threads: int) -> Iterator[Block]:
     assert matrix.indptr is not None
     indptr = matrix.indptr
     bare = rows_in_place(matrix)
-    for first, last in _cut(indptr, BLOCK_VALUES):
+    for first, last in _cut(indptr, BLOCK_VALUES if bare is None else BARE_VALUES):
         begin, end = int(indptr[first]), int(indptr[last])
         if bare is not None:
             indices, data = bare.indices.between(begin, end), bare.data.between(begin, end)

@@ -74,6 +74,10 @@ class ChunkedArray:
         starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         return ChunkedArray(self.buffer, np.array(offsets, np.int64), starts, self.dtype)
 
+    def args(self) -> tuple[object, ...]:
+        """The flat tuple that the compiled kernels take."""
+        return self.buffer, self.offsets, self.starts, self.dtype.str
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -103,16 +107,4 @@ class Rows:
 
     def args(self) -> tuple[object, ...]:
         """The flat tuple that the compiled kernels take."""
-        return (
-            self.n_rows,
-            self.n_cols,
-            self.indptr,
-            self.indices.buffer,
-            self.indices.offsets,
-            self.indices.starts,
-            self.indices.dtype.str,
-            self.data.buffer,
-            self.data.offsets,
-            self.data.starts,
-            self.data.dtype.str,
-        )
+        return (self.n_rows, self.n_cols, self.indptr, *self.indices.args(), *self.data.args())
