@@ -322,3 +322,53 @@ def test_one_metric_under_two_names_is_refused(tmp_path):
     table.write_text("statistic,expr_mae,mae\nmean,0.5,0.5\n")
     with pytest.raises(DataError, match="expr_mae under two names"):
         score_metrics(table, table)
+
+
+FAILING = [
+    ("run", "-ap", "{pred}", "-ar", "{real}", "--set", "discrimination.tie_policy=none"),
+    ("run", "-ap", "{pred}", "-ar", "{real}", "--de-pred", "{real}"),
+    ("baseline", "-ar", "{real}", "--control", "nobody"),
+]
+
+
+@pytest.mark.parametrize("words", FAILING, ids=" ".join)
+def test_a_command_that_fails_leaves_its_folder_as_it_was(words, tmp_path, capsys):
+    pred, real = inputs("a_noise.vcc2026.pdex")
+    words = [word.format(pred=pred, real=real) for word in words]
+    out = tmp_path / "new" / "out"
+    assert cli(*words, "-o", out) == 1
+    assert list(tmp_path.iterdir()) == []
+    out.mkdir(parents=True)
+    (out / "evaluation_results.json").write_text("{}")
+    assert cli(*words, "-o", out) == 1
+    assert [path.name for path in tmp_path.rglob("*")] == ["new", "out", "evaluation_results.json"]
+    assert (out / "evaluation_results.json").read_text() == "{}"
+
+
+def test_a_late_failure_leaves_the_folder_as_it_was(tmp_path, capsys, monkeypatch):
+    from vcmetrics.compat.cell_eval2 import command
+
+    def fails(*args, **options):
+        msg = "too late"
+        raise DataError(msg)
+
+    monkeypatch.setattr(command, "compute_anchors", fails)
+    pred, real = inputs("a_noise.vcc2026.pdex")
+    assert (
+        cli("run", "-ap", pred, "-ar", real, *arguments("a_noise.vcc2026.pdex"), "--anchor", "-o", tmp_path / "x") == 1
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_as_argparse_takes_them(tmp_path, capsys):
+    pred, real = inputs("a_noise.vcc2026.pdex")
+    words = ["--prof", "anndata", "--pres=vcc2026", "--contr", "non-targeting", "--pert-c=target"]
+    assert cli("run", "--adata-p", pred, f"-ar={real}", f"-o={tmp_path / 'a'}", *words) == 0
+    words = ["--profile", "anndata", "--preset", "vcc2026"]
+    assert cli("run", "-ap", pred, "-ar", real, "-o", tmp_path / "b", *words) == 0
+    assert (tmp_path / "a" / "results.csv").read_bytes() == (tmp_path / "b" / "results.csv").read_bytes()
+    capsys.readouterr()
+    assert cli("run", "-ap", pred, "-ar", real, "--pr", "anndata") == 2
+    assert "ambiguous option: --pr could match --preset, --profile" in capsys.readouterr().err
+    assert cli("run", "-a", pred) == 2
+    assert cli("run", "-ap", pred, "-ar", real, "--anchor-sp", "x") == 2
