@@ -31,7 +31,7 @@ class Collector:
     Attributes
     ----------
     sums, cells
-        (n + 1, n_genes) and (n + 1,) float64 by code, control rows last. Those of several workers may be added up.
+        (n_codes, n_genes) and (n_codes,) float64 by code, control rows last. Those of several workers may be added up.
 
     Examples
     --------
@@ -48,7 +48,7 @@ class Collector:
     def __init__(self, reference: Reference, *, counts: bool = False) -> None:
         self.reference = reference
         self.counts = counts
-        shape = (reference.control_code + 1, len(reference.genes))
+        shape = (reference.n_codes, len(reference.genes))
         self.sums: NDArray[np.float64] = np.zeros(shape)
         self.cells: NDArray[np.float64] = np.zeros(shape[0])
 
