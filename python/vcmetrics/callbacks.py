@@ -6,6 +6,7 @@ Nothing here imports a framework before it is used, and none is needed for :clas
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -166,7 +167,8 @@ def lightning_callback(
     Returns
     -------
     A ``lightning.pytorch.Callback`` (or one of ``pytorch_lightning``) for ``Trainer(callbacks=[…])``. Under several
-    processes their predictions are added up before anything is scored.
+    processes their predictions are added up before anything is scored; rows that a distributed sampler repeats to give
+    all processes as many count twice.
 
     Raises
     ------
@@ -191,6 +193,11 @@ def lightning_callback(
         def __init__(self) -> None:
             super().__init__()
             self.collected = Collector(reference, counts=counts)
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            """Made anew where it is unpickled: trainers that start processes send their callbacks along."""
+            how: dict[str, Any] = {"counts": counts, "every_n_epochs": every_n_epochs, "prefix": prefix}
+            return partial(lightning_callback, reference, predict, **how), ()
 
         @staticmethod
         def _due(trainer: Any) -> bool:
