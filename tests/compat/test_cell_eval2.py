@@ -372,3 +372,28 @@ def test_options_as_argparse_takes_them(tmp_path, capsys):
     assert "ambiguous option: --pr could match --preset, --profile" in capsys.readouterr().err
     assert cli("run", "-a", pred) == 2
     assert cli("run", "-ap", pred, "-ar", real, "--anchor-sp", "x") == 2
+
+
+def test_the_reference_of_fold_changes_checks_labels_and_tables(tmp_path, caplog):
+    import anndata
+    import pandas as pd
+
+    _, real = inputs("a_noise.vcc2026.pdex")
+    config = EvalConfig(num_threads=1)
+    adata = anndata.read_h5ad(real)
+    compute_metrics(adata, adata, config=config, outdir=str(tmp_path), write_de=True)
+    table = pd.read_parquet(tmp_path / "de_real.parquet")
+    whole, _ = compute_lfc_nmae_reference(adata, config=config, de_real=table)
+    first = table["target"].iloc[0]
+    with caplog.at_level("WARNING"):
+        some, _ = compute_lfc_nmae_reference(adata, config=config, de_real=table[table["target"] != first])
+    assert f"no row for 1 of the {table['target'].nunique()} perturbations ({first})" in caplog.text.replace("'", "")
+    assert some.height == whole.height - 1 if hasattr(some, "height") else len(some) == len(whole) - 1
+    with pytest.raises(DataError, match="de_real is empty"):
+        compute_lfc_nmae_reference(adata, config=config, de_real=table[:0])
+    with pytest.raises(DataError, match="no cells in the real data"):
+        compute_lfc_nmae_reference(adata, config=config, de_real=table.replace({"target": {first: "GHOST"}}))
+    adata.obs["target"] = adata.obs["target"].astype(object)
+    adata.obs.iloc[:2, adata.obs.columns.get_loc("target")] = None
+    with pytest.raises(DataError, match="2 cells have a null label in 'target'"):
+        compute_lfc_nmae_reference(adata, config=config)
