@@ -2,7 +2,8 @@
 
 ``--save`` makes the run the new baseline (``bench/baselines/<machine>.json``). ``--peers`` runs the scorers that we
 measure against as well (extra ``bench``, or VCM_PEERS_PYTHON=/path/to/their/python), each in the same group as ours;
-results are compared before times are. pertpy wants a Python of its own: VCM_PERTPY_PYTHON. ``--large`` adds whole
+results are compared before times are. pertpy wants a Python of its own: VCM_PERTPY_PYTHON; so may vcc-cli:
+VCM_VCC_PYTHON. ``--large`` adds whole
 competition contexts. Further arguments go to pytest.
 """
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.make_synth import Shape, make_pair
+from bench.make_synth import Shape, make_pair, make_submission
 
 STORE = Path(os.environ.get("VCM_BENCH_DATA", Path(__file__).parents[1] / "build" / "bench-data"))
 SLICE = Shape()  # 50 perturbations × 400 cells + 3,000 controls
@@ -64,6 +64,26 @@ def peer_python() -> str:
         return other
     if importlib.util.find_spec("cell_eval2") is None:
         pytest.skip("peers are not installed: pip install '.[bench]', or set VCM_PEERS_PYTHON")
+    return sys.executable
+
+
+@pytest.fixture(scope="session")
+def submission() -> tuple[Path, Path, Path]:
+    """A submission of 2 GB with its lists of genes and perturbations: 3 contexts × 48 perturbations × 400 cells."""
+    return make_submission(STORE / "submission", Shape(perturbations=48, control=0), ("A", "B", "C"))
+
+
+@pytest.fixture(scope="session")
+def vcc_python() -> str:
+    """A Python that has the challenge's own tool: VCM_VCC_PYTHON, else this one."""
+    if not os.environ.get("VCM_BENCH_PEERS"):
+        pytest.skip("peers take minutes: python -m bench --peers")
+    other = os.environ.get("VCM_VCC_PYTHON")
+    if other:
+        subprocess.run([other, "-c", "import vcc.prep"], check=True)
+        return other
+    if importlib.util.find_spec("vcc") is None:
+        pytest.skip("the challenge's tool is not installed: pip install vcc-cli, or set VCM_VCC_PYTHON")
     return sys.executable
 
 

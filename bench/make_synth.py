@@ -115,6 +115,52 @@ def make_pair(folder: Path, shape: Shape) -> tuple[Path, Path]:
     return pred, real
 
 
+def make_submission(folder: Path, shape: Shape, contexts: tuple[str, ...]) -> tuple[Path, Path, Path]:
+    """Write a submission without control cells: (``submission.h5ad``, its list of genes, its list of perturbations)."""
+    import anndata
+    import h5py
+    import pandas as pd
+    from anndata.io import write_elem
+
+    made = folder / "submission.h5ad", folder / "gene_names.csv", folder / "pert_counts.csv"
+    if all(path.exists() for path in made):
+        return made
+    folder.mkdir(parents=True, exist_ok=True)
+    screen = make_screen(shape, np.random.default_rng([shape.seed, 0]))
+    sides = [folder / f"{context}.part" for context in contexts]
+    for k, side in enumerate(sides):
+        write_side(side, shape, screen, screen.effects + screen.shared, 1 + k)
+    stored = [anndata.read_h5ad(side, backed="r") for side in sides]
+    lengths = [side.X.group["data"].shape[0] for side in stored]
+    nnz, n_obs = sum(lengths), sum(side.n_obs for side in stored)
+    unfinished = made[0].with_suffix(".part")
+    with h5py.File(unfinished, "w") as file:
+        x = file.create_group("X")
+        x.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0", "shape": (n_obs, shape.genes)})
+        # in chunks, as AnnData writes sparse matrices
+        data, indices = (
+            x.create_dataset(k, (nnz,), t, maxshape=(None,)) for k, t in (("data", "f4"), ("indices", "i4"))
+        )
+        indptr, at = [np.zeros(1, np.int64)], 0
+        for side, length in zip(stored, lengths, strict=True):
+            data[at : at + length], indices[at : at + length] = side.X.group["data"][:], side.X.group["indices"][:]
+            indptr.append(side.X.group["indptr"][1:] + at)
+            at += length
+        x.create_dataset("indptr", data=np.concatenate(indptr))
+        obs = pd.concat([side.obs.assign(context=name) for side, name in zip(stored, contexts, strict=True)])
+        obs["context"] = pd.Categorical(obs["context"])
+        obs.index = [f"c{k}" for k in range(n_obs)]
+        write_elem(file, "obs", obs)
+        write_elem(file, "var", stored[0].var)
+    for side, path in zip(stored, sides, strict=True):
+        side.file.close()
+        path.unlink()
+    made[1].write_text("\n".join(["gene_name", *(f"G{k:05d}" for k in range(shape.genes))]) + "\n")
+    made[2].write_text("\n".join([PERT_COL, *(f"G{k:05d}" for k in screen.targets)]) + "\n")
+    unfinished.rename(made[0])
+    return made
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -112,12 +112,9 @@ def test_commands_parse():
 
 def test_named_options_exist():
     text = README.read_text("utf-8")
-    options = {
-        option
-        for name in entry.COMMANDS
-        for parameter in entry.cli.get_command(click.Context(entry.cli), name).params
-        for option in parameter.opts
-    }
+    commands = [entry.cli.get_command(click.Context(entry.cli), name) for name in entry.COMMANDS]
+    commands += [part for command in commands if isinstance(command, click.Group) for part in command.commands.values()]
+    options = {option for command in commands for parameter in command.params for option in parameter.opts}
     named = set(re.findall(r"`(--[a-z-]+)", text)) | set(re.findall(r"`vcmetrics \w+ (--[a-z-]+)", text))
     assert named - {"--help"} <= options
 

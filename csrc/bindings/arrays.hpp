@@ -48,6 +48,10 @@ MatrixView<T> matrix_view(const py::handle& object, const char* name) {
 
 Type type_of(const std::string& dtype, const char* name);
 
+// Four parts of a tuple from `first` on: buffer, offsets, starts, dtype. The view points into these arrays.
+// Checked here: array types, and that pieces lie inside the buffer.
+ChunkedView chunked_view(const py::tuple& tuple, std::size_t first, const char* name);
+
 // Rows.args(). The view points into the arrays of `tuple`, which the caller keeps alive. Checked here: array
 // types, that pieces lie inside their buffers, that both arrays are equally long; not the content of indptr.
 RowsView rows_view(const py::tuple& tuple);

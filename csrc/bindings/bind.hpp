@@ -11,6 +11,7 @@ void bind_profiles(pybind11::module_& m);
 void bind_sources(pybind11::module_& m);
 void bind_tiles(pybind11::module_& m);
 void bind_transport(pybind11::module_& m);
+void bind_zstd(pybind11::module_& m);
 
 inline void bind_all(pybind11::module_& m) {
   bind_cells(m);
@@ -20,6 +21,7 @@ inline void bind_all(pybind11::module_& m) {
   bind_sources(m);
   bind_tiles(m);
   bind_transport(m);
+  bind_zstd(m);
 }
 
 }  // namespace vcm

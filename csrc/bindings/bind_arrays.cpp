@@ -6,7 +6,17 @@
 #include "bindings/arrays.hpp"
 
 namespace vcm {
-namespace {
+Type type_of(const std::string& dtype, const char* name) {
+  static constexpr std::pair<const char*, Type> kTypes[] = {
+      {"u1", Type::u8},  {"b1", Type::u8},  {"u2", Type::u16}, {"u4", Type::u32},
+      {"u8", Type::u64}, {"i1", Type::i8},  {"i2", Type::i16}, {"i4", Type::i32},
+      {"i8", Type::i64}, {"f4", Type::f32}, {"f8", Type::f64}};
+  if (!dtype.empty() && dtype[0] != '>')
+    for (const auto& [code, type] : kTypes)
+      if (dtype.substr(1) == code) return type;
+  throw std::invalid_argument(std::string(name) + " has dtype '" + dtype +
+                              "'; expected a little-endian integer, float32 or float64");
+}
 
 struct Span {
   std::uintptr_t begin;
@@ -63,20 +73,6 @@ ChunkedView chunked_view(const py::tuple& tuple, std::size_t first, const char* 
             who + ": piece " + text(chunk) + " does not lie inside its buffer");
   }
   return view;
-}
-
-}  // namespace
-
-Type type_of(const std::string& dtype, const char* name) {
-  static constexpr std::pair<const char*, Type> kTypes[] = {
-      {"u1", Type::u8},  {"b1", Type::u8},  {"u2", Type::u16}, {"u4", Type::u32},
-      {"u8", Type::u64}, {"i1", Type::i8},  {"i2", Type::i16}, {"i4", Type::i32},
-      {"i8", Type::i64}, {"f4", Type::f32}, {"f8", Type::f64}};
-  if (!dtype.empty() && dtype[0] != '>')
-    for (const auto& [code, type] : kTypes)
-      if (dtype.substr(1) == code) return type;
-  throw std::invalid_argument(std::string(name) + " has dtype '" + dtype +
-                              "'; expected a little-endian integer, float32 or float64");
 }
 
 RowsView rows_view(const py::tuple& tuple) {

@@ -7,7 +7,6 @@
 
 #include "bindings/arrays.hpp"
 #include "bindings/bind.hpp"
-#include "sources/byte_planes.hpp"
 #include "sources/compact_rows.hpp"
 #include "sources/digest.hpp"
 #include "sources/scan_rows.hpp"
@@ -246,22 +245,6 @@ py::bytes digests(const py::object& object, int n_threads) {
   return py::bytes(reinterpret_cast<const char*>(found.data()), found.size() * sizeof(std::uint64_t));
 }
 
-void planes(const py::object& from, std::int64_t width, std::int64_t run, const py::object& to,
-            int n_threads) {
-  const auto source = exactly<std::uint8_t>(from, "from", 1);
-  auto target = exactly<std::uint8_t>(to, "to", 1);
-  require(width == 4 || width == 8, "width is " + text(width) + "; expected 4 or 8");
-  require(run > 0 && source.size() % (run * width) == 0,
-          "from has " + text(source.size()) + " bytes; expected a multiple of run * width");
-  require(target.size() == source.size(),
-          "to has " + text(target.size()) + " bytes; expected " + text(source.size()));
-  const Team team = team_of(n_threads);
-  std::uint8_t* out = target.mutable_data();
-  const std::uint8_t* in = source.data();
-  const std::int64_t n = source.size() / width;
-  without_gil([&] { byte_planes(in, n, width, run, out, team); });
-}
-
 }  // namespace
 
 void bind_sources(py::module_& m) {
@@ -287,9 +270,6 @@ void bind_sources(py::module_& m) {
       "Compact rows (indptr, indices, data) of the transposed matrix; the rows given must ascend strictly.");
   m.def("block_digests", &digests, py::arg("bytes"), py::arg("n_threads"),
         "A 64-bit digest of every MiB, as bytes.");
-  m.def("byte_planes", &planes, py::arg("from_bytes"), py::arg("width"), py::arg("run"), py::arg("to"),
-        py::arg("n_threads"),
-        "Bytes of values of `width` bytes sorted by their place in the value, in each run of `run` values.");
 }
 
 }  // namespace vcm

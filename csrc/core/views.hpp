@@ -82,6 +82,18 @@ struct ChunkedView {
   }
 };
 
+// f(bytes, length) for the elements first … last-1, cut wherever a piece ends. `last` ≤ size.
+template <class Function>
+void for_each_piece(const ChunkedView& array, std::int64_t first, std::int64_t last, Function&& f) {
+  if (first >= last) return;
+  for (std::int64_t c = array.chunk_of(first); first < last; ++c) {
+    const std::int64_t end = array.starts[c + 1] < last ? array.starts[c + 1] : last;
+    if (end <= first) continue;
+    f(array.at(c, first), end - first);
+    first = end;
+  }
+}
+
 // Cells × genes in compressed rows. indptr has n_rows + 1 entries; nothing about its content or about the
 // column numbers is assumed by scan_rows, everything else wants what scan_rows found to be good.
 struct RowsView {

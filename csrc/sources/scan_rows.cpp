@@ -11,7 +11,7 @@
 namespace vcm {
 namespace {
 
-constexpr std::int64_t kTaskValues = 1 << 20;
+constexpr std::int64_t kTaskValues = 1 << 17;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 struct Part {

@@ -6,7 +6,31 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['add_co_moments', 'add_rows', 'bh', 'block_digests', 'byte_planes', 'canonical_rows', 'column_ranks', 'count_dense', 'count_rows', 'dense_to_rows', 'fill_dense', 'fill_rows', 'gather', 'group_moments', 'group_moments_rows', 'isa', 'isa_available', 'kendall_tau', 'mean_distances', 'pair_means', 'pair_row_sums', 'pairwise_sums', 'panel_sums', 'profile_errors', 'rank_moments', 'resampled_rank_correlations', 'row_squares', 'scan_rows', 'sinkhorn_costs', 'sorted_column_means', 'transpose_rows', 'two_sided_p', 'weighted_pair_sums']
+__all__: list[str] = ['ZstdFrame', 'add_co_moments', 'add_rows', 'bh', 'block_digests', 'canonical_rows', 'column_ranks', 'count_dense', 'count_rows', 'dense_to_rows', 'fill_dense', 'fill_rows', 'gather', 'group_moments', 'group_moments_rows', 'isa', 'isa_available', 'kendall_tau', 'mean_distances', 'pair_means', 'pair_row_sums', 'pairwise_sums', 'panel_sums', 'profile_errors', 'rank_moments', 'resampled_rank_correlations', 'row_squares', 'scan_rows', 'sinkhorn_costs', 'sorted_column_means', 'transpose_rows', 'two_sided_p', 'weighted_pair_sums']
+class ZstdFrame:
+    """
+    A Zstandard frame of numbers, written to an open file batch by batch.
+    """
+    def __init__(self, descriptor: typing.SupportsInt | typing.SupportsIndex, size: typing.SupportsInt | typing.SupportsIndex) -> None:
+        """
+        A frame of `size` bytes of content, at the position of the file.
+        """
+    def add_bytes(self, content: typing.Any) -> None:
+        """
+        Content as it is; copied.
+        """
+    def add_planes(self, array: tuple, run: typing.SupportsInt | typing.SupportsIndex) -> None:
+        """
+        ChunkedArray.args(), padded with zeros to `run` elements, their bytes sorted by their place in the element; read by the next compress.
+        """
+    def compress(self, n_threads: typing.SupportsInt | typing.SupportsIndex) -> None:
+        """
+        Compress what was added; write what was compressed before.
+        """
+    def finish(self, n_threads: typing.SupportsInt | typing.SupportsIndex) -> int:
+        """
+        Compress and write everything; returns the bytes of the frame.
+        """
 def add_co_moments(state: numpy.typing.NDArray[numpy.float64], x: typing.Any, rows_x: typing.Any, y: typing.Any, rows_y: typing.Any, weights: typing.Any = None, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> None:
     """
     Adds pairs of rows to the state [count, weight, mean x, mean y, xx, yy, xy][columns]; pairs of which a value is not finite are passed over.
@@ -22,10 +46,6 @@ def bh(p: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) 
 def block_digests(bytes: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex) -> bytes:
     """
     A 64-bit digest of every MiB, as bytes.
-    """
-def byte_planes(from_bytes: typing.Any, width: typing.SupportsInt | typing.SupportsIndex, run: typing.SupportsInt | typing.SupportsIndex, to: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex) -> None:
-    """
-    Bytes of values of `width` bytes sorted by their place in the value, in each run of `run` values.
     """
 def canonical_rows(rows: tuple, n_threads: typing.SupportsInt | typing.SupportsIndex, gene_map: typing.Any, n_cols_new: typing.SupportsInt | typing.SupportsIndex) -> tuple:
     """

@@ -6,6 +6,7 @@ Nothing here imports a framework before it is used, and none is needed for :clas
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -31,7 +32,7 @@ class Collector:
     Attributes
     ----------
     sums, cells
-        (n + 1, n_genes) and (n + 1,) float64 by code, control rows last. Those of several workers may be added up.
+        (n_codes, n_genes) and (n_codes,) float64 by code, control rows last. Those of several workers may be added up.
 
     Examples
     --------
@@ -48,7 +49,7 @@ class Collector:
     def __init__(self, reference: Reference, *, counts: bool = False) -> None:
         self.reference = reference
         self.counts = counts
-        shape = (reference.control_code + 1, len(reference.genes))
+        shape = (reference.n_codes, len(reference.genes))
         self.sums: NDArray[np.float64] = np.zeros(shape)
         self.cells: NDArray[np.float64] = np.zeros(shape[0])
 
@@ -166,7 +167,8 @@ def lightning_callback(
     Returns
     -------
     A ``lightning.pytorch.Callback`` (or one of ``pytorch_lightning``) for ``Trainer(callbacks=[…])``. Under several
-    processes their predictions are added up before anything is scored.
+    processes their predictions are added up before anything is scored; rows that a distributed sampler repeats to give
+    all processes as many count twice.
 
     Raises
     ------
@@ -191,6 +193,11 @@ def lightning_callback(
         def __init__(self) -> None:
             super().__init__()
             self.collected = Collector(reference, counts=counts)
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            """Made anew where it is unpickled: trainers that start processes send their callbacks along."""
+            how: dict[str, Any] = {"counts": counts, "every_n_epochs": every_n_epochs, "prefix": prefix}
+            return partial(lightning_callback, reference, predict, **how), ()
 
         @staticmethod
         def _due(trainer: Any) -> bool:

@@ -34,6 +34,7 @@ def unpacked(path, folder):
 def chunk(request, monkeypatch):
     monkeypatch.setattr(h5ad_stream, "CHUNK", request.param)
     monkeypatch.setattr(blocks, "BLOCK_VALUES", 200)
+    monkeypatch.setattr(blocks, "BARE_VALUES", 200)
     monkeypatch.setattr(blocks, "BAND_VALUES", 300)
     return request.param
 

@@ -322,3 +322,78 @@ def test_one_metric_under_two_names_is_refused(tmp_path):
     table.write_text("statistic,expr_mae,mae\nmean,0.5,0.5\n")
     with pytest.raises(DataError, match="expr_mae under two names"):
         score_metrics(table, table)
+
+
+FAILING = [
+    ("run", "-ap", "{pred}", "-ar", "{real}", "--set", "discrimination.tie_policy=none"),
+    ("run", "-ap", "{pred}", "-ar", "{real}", "--de-pred", "{real}"),
+    ("baseline", "-ar", "{real}", "--control", "nobody"),
+]
+
+
+@pytest.mark.parametrize("words", FAILING, ids=" ".join)
+def test_a_command_that_fails_leaves_its_folder_as_it_was(words, tmp_path, capsys):
+    pred, real = inputs("a_noise.vcc2026.pdex")
+    words = [word.format(pred=pred, real=real) for word in words]
+    out = tmp_path / "new" / "out"
+    assert cli(*words, "-o", out) == 1
+    assert list(tmp_path.iterdir()) == []
+    out.mkdir(parents=True)
+    (out / "evaluation_results.json").write_text("{}")
+    assert cli(*words, "-o", out) == 1
+    assert [path.name for path in tmp_path.rglob("*")] == ["new", "out", "evaluation_results.json"]
+    assert (out / "evaluation_results.json").read_text() == "{}"
+
+
+def test_a_late_failure_leaves_the_folder_as_it_was(tmp_path, capsys, monkeypatch):
+    from vcmetrics.compat.cell_eval2 import command
+
+    def fails(*args, **options):
+        msg = "too late"
+        raise DataError(msg)
+
+    monkeypatch.setattr(command, "compute_anchors", fails)
+    pred, real = inputs("a_noise.vcc2026.pdex")
+    assert (
+        cli("run", "-ap", pred, "-ar", real, *arguments("a_noise.vcc2026.pdex"), "--anchor", "-o", tmp_path / "x") == 1
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_as_argparse_takes_them(tmp_path, capsys):
+    pred, real = inputs("a_noise.vcc2026.pdex")
+    words = ["--prof", "anndata", "--pres=vcc2026", "--contr", "non-targeting", "--pert-c=target"]
+    assert cli("run", "--adata-p", pred, f"-ar={real}", f"-o={tmp_path / 'a'}", *words) == 0
+    words = ["--profile", "anndata", "--preset", "vcc2026"]
+    assert cli("run", "-ap", pred, "-ar", real, "-o", tmp_path / "b", *words) == 0
+    assert (tmp_path / "a" / "results.csv").read_bytes() == (tmp_path / "b" / "results.csv").read_bytes()
+    capsys.readouterr()
+    assert cli("run", "-ap", pred, "-ar", real, "--pr", "anndata") == 2
+    assert "ambiguous option: --pr could match --preset, --profile" in capsys.readouterr().err
+    assert cli("run", "-a", pred) == 2
+    assert cli("run", "-ap", pred, "-ar", real, "--anchor-sp", "x") == 2
+
+
+def test_the_reference_of_fold_changes_checks_labels_and_tables(tmp_path, caplog):
+    import anndata
+    import pandas as pd
+
+    _, real = inputs("a_noise.vcc2026.pdex")
+    config = EvalConfig(num_threads=1)
+    adata = anndata.read_h5ad(real)
+    compute_metrics(adata, adata, config=config, outdir=str(tmp_path), write_de=True)
+    table = pd.read_parquet(tmp_path / "de_real.parquet")
+    whole, _ = compute_lfc_nmae_reference(adata, config=config, de_real=table)
+    first = table["target"].iloc[0]
+    with caplog.at_level("WARNING"):
+        some, _ = compute_lfc_nmae_reference(adata, config=config, de_real=table[table["target"] != first])
+    assert f"no row for 1 of the {table['target'].nunique()} perturbations ({first})" in caplog.text.replace("'", "")
+    assert some.height == whole.height - 1 if hasattr(some, "height") else len(some) == len(whole) - 1
+    with pytest.raises(DataError, match="de_real is empty"):
+        compute_lfc_nmae_reference(adata, config=config, de_real=table[:0])
+    with pytest.raises(DataError, match="no cells in the real data"):
+        compute_lfc_nmae_reference(adata, config=config, de_real=table.replace({"target": {first: "GHOST"}}))
+    adata.obs["target"] = adata.obs["target"].astype(object)
+    adata.obs.iloc[:2, adata.obs.columns.get_loc("target")] = None
+    with pytest.raises(DataError, match="2 cells have a null label in 'target'"):
+        compute_lfc_nmae_reference(adata, config=config)

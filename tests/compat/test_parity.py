@@ -194,3 +194,14 @@ def test_commands_of_cell_eval2_and_each_reads_the_other(tmp_path, screen, same_
     words = ["--settings-from", tmp_path / "peer" / "u" / "evaluation_results.json", "-o", "replay"]
     run([*programs["ours"], "run", "-ap", pred, "-ar", real, *words], tmp_path)
     assert (tmp_path / "replay" / "results.csv").read_text() == (tmp_path / "ours" / "u" / "results.csv").read_text()
+    # and stored runs from here by the peer, where no table was computed: the document names what computed one
+    for name, words in (
+        ("profiles", ["--profile", "anndata"]),
+        ("given", ["--de-pred", "ours/t/de_pred.parquet", "--de-real", "ours/t/de_real.parquet"]),
+    ):
+        run([*programs["ours"], "run", "-ap", pred, "-ar", real, "--write-degenes", "-o", "ours/t"], tmp_path)
+        run([*programs["ours"], "run", "-ap", pred, "-ar", real, *words, "-o", f"mine-{name}"], tmp_path)
+        replay = ["--settings-from", f"mine-{name}/evaluation_results.json", *words[2 * (name == "profiles") :]]
+        run([*programs["peer"], "run", "-ap", pred, "-ar", real, *replay, "-o", f"theirs-{name}"], tmp_path)
+        for file, key in (("results.csv", ["perturbation", "metric"]), ("agg_results.csv", ["statistic"])):
+            same_table(tmp_path / f"mine-{name}" / file, tmp_path / f"theirs-{name}" / file, key, tolerance=1e-9)

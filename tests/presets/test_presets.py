@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import pickle
 import subprocess
 import sys
 from dataclasses import FrozenInstanceError, asdict
@@ -159,3 +160,10 @@ def test_presets_import_nothing_heavy():
         "sys.exit(any(m in sys.modules for m in ('pandas', 'anndata', 'h5py', 'scipy.stats')))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_presets_can_be_pickled():
+    for name in list_presets():
+        preset = get_preset(name)
+        again = pickle.loads(pickle.dumps(preset))
+        assert again.as_dict() == preset.as_dict()

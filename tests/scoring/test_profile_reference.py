@@ -1,5 +1,8 @@
 """Predicted profiles score like the cells they stand for."""
 
+import concurrent.futures
+import multiprocessing
+import pickle
 import warnings
 
 import anndata
@@ -157,8 +160,86 @@ def test_contexts(tmp_path):
     np.testing.assert_array_equal(one.profiles, vcm.Reference(b).profiles)
     with pytest.raises(vcm.DataError, match="context 'C'"):
         vcm.Reference(both, context_col="context", context="C")
-    with pytest.raises(ValueError, match="go together"):
+    with pytest.raises(ValueError, match="pass context_col="):
         vcm.Reference(both, context="A")
+
+
+@pytest.mark.parametrize("preset", ["vcc2026", "cell-eval2-v1"])
+@pytest.mark.filterwarnings("ignore:preset .* is deprecated:FutureWarning")
+def test_several_contexts(preset):
+    sides = [
+        anndata.concat({"B": screen(k), "A": screen(k + 4)[:-15]}, label="context", index_unique="-") for k in (1, 2)
+    ]
+    pred, real = sides
+    names = ["expr_mae", "delta_pearson", "pds_l1", "pds_cosine"]
+    expected = vcm.score(pred, real, preset=preset, metrics=names, context_col="context")
+    ref = vcm.Reference(real, preset=preset, metrics=names, context_col="context")
+    assert ref.contexts == ("A", "B")
+    assert ref.perturbations == tuple(p for c in expected.contexts for p in c.perturbations)
+    assert ref.context_of == ("A",) * 5 + ("B",) * 6
+    assert (ref.control_codes, ref.n_codes) == ((11, 12), 13)
+    assert ref.profiles.shape == (11, len(GENES))
+    assert ref.control_profile.shape == (2, len(GENES))
+    x = pred.X.toarray()
+    codes = ref.codes(pred.obs["target"], pred.obs["context"])
+    counts = preset == "vcc2026"
+    if not counts:
+        x = np.log1p(x / x.sum(1, keepdims=True) * 1e4)
+    found = ref.score_arrays(x, codes, counts=counts)
+    each = ref.score_arrays(x, codes, counts=counts, per_perturbation=True)
+    for output, value in expected.aggregate_values.items():
+        if counts:
+            assert found[output] == pytest.approx(value, rel=1e-12)
+            values = [np.ma.filled(np.ma.asarray(c.values[output], float), np.nan) for c in expected.contexts]
+            np.testing.assert_allclose(each[output], np.concatenate(values), rtol=1e-11)
+    shuffled = np.random.default_rng(0).permutation(len(x))
+    again = ref.score_arrays(x[shuffled], codes[shuffled], counts=counts)
+    assert again == pytest.approx(found, rel=1e-12)
+    labels = pred.obs["target"].to_numpy().astype(str)
+    assert ref.score_arrays(x, labels, contexts=pred.obs["context"], counts=counts) == found
+    # one context alone, and a context that is not predicted
+    mine = (pred.obs["context"] == "B").to_numpy()
+    alone = vcm.Reference(real, preset=preset, metrics=names, context_col="context", context="B")
+    expected_alone = alone.score_arrays(x[mine], alone.codes(labels[mine]), counts=counts)
+    assert ref.score_arrays(x[mine], codes[mine], counts=counts) == expected_alone
+    missing = ref.score_arrays(x[mine], codes[mine], counts=counts, per_perturbation=True)
+    assert all(np.isnan(values[:5]).all() for values in missing.values())
+    with pytest.raises(ValueError, match="pass contexts="):
+        ref.codes(["GENE03"])
+    with pytest.raises(ValueError, match="use control_codes"):
+        ref.control_code  # noqa: B018
+    with pytest.raises(vcm.DataError, match="OTHER in A"):
+        ref.codes(["OTHER"], ["A"])
+    with pytest.raises(vcm.DataError, match="no row of x predicts"):
+        ref.score_arrays(x[:1], [11], counts=counts)
+
+
+def test_pickled():
+    ref = vcm.Reference(screen(2), metrics=NAMES)
+    x, codes = screen(1).X.toarray(), ref.codes(screen(1).obs["target"])
+    expected = ref.score_arrays(x, codes, counts=True)
+    assert pickle.loads(pickle.dumps(ref)).score_arrays(x, codes, counts=True) == expected
+    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(ref.score_arrays, x, codes, counts=True).result() == expected
+
+
+@pytest.mark.parametrize("preset", ["vcc2026", "vcc2025"])
+def test_from_a_summary(preset, tmp_path):
+    real = screen(2, logs=preset == "vcc2025")
+    ref = vcm.Reference(real, preset=preset, pert_col="target")
+    values = "counts" if preset == "vcc2026" else "values"
+    kept = vcm.summarize(real, pert_col="target", fields=["sum"], input_type=values)
+    kept.save(tmp_path / "kept.npz")
+    for summary in (kept, vcm.GroupSummary.load(tmp_path / "kept.npz")):
+        again = vcm.Reference(summary, preset=preset)
+        np.testing.assert_array_equal(again.profiles, ref.profiles)
+        x = np.vstack([ref.profiles + 0.1, ref.control_profile])
+        assert again.score_arrays(x, range(len(x))) == ref.score_arrays(x, range(len(x)))
+    with pytest.raises(ValueError, match="leave pert_col"):
+        vcm.Reference(kept, pert_col="target")
+    if preset == "vcc2026":
+        with pytest.raises(vcm.DataError, match="lacks tables"):
+            vcm.Reference(vcm.summarize(real, pert_col="target", fields=["nonzero"]))
 
 
 def test_refusals():

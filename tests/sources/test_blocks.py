@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from vcmetrics import _core
 from vcmetrics.sources import blocks
 from vcmetrics.sources.cells import open_store
 from vcmetrics.sources.rows import ChunkedArray
@@ -27,6 +26,7 @@ def test_blocks(layout, dtype, tmp_path, monkeypatch):
     import anndata
 
     monkeypatch.setattr(blocks, "BLOCK_VALUES", 500)
+    monkeypatch.setattr(blocks, "BARE_VALUES", 500)
     monkeypatch.setattr(blocks, "BAND_VALUES", 700)
     x = np.random.default_rng(0).poisson(0.7, (97, 60)).astype(dtype)
     x[13] = 0
@@ -54,28 +54,3 @@ def test_ranges_of_pieces():
                 part = pieces.between(start, stop)
                 assert len(part) == stop - start
                 np.testing.assert_array_equal(part.read(0, len(part)), whole[start:stop])
-
-
-@pytest.mark.parametrize("width", [4, 8])
-@pytest.mark.parametrize("run", [1, 7, 1023, 1024, 1025, 5000])
-def test_byte_planes(width, run):
-    values = np.random.default_rng(run).integers(0, 256, 3 * run * width + 1, np.uint8)
-    for start in (0, 1):  # aligned or not
-        given = values[start : start + 3 * run * width]
-        expected = given.reshape(3, run, width).transpose(0, 2, 1).reshape(-1)
-        for n_threads in (1, 2, 3, 7):
-            out = np.zeros_like(given)
-            _core.byte_planes(given, width, run, out, n_threads)
-            np.testing.assert_array_equal(out, expected)
-
-
-def test_byte_planes_refuses():
-    good = np.zeros(16, np.uint8)
-    with pytest.raises(ValueError, match="multiple"):
-        _core.byte_planes(good, 4, 3, good.copy(), 1)
-    with pytest.raises(ValueError, match="width"):
-        _core.byte_planes(good, 2, 1, good.copy(), 1)
-    with pytest.raises(ValueError, match="expected 16"):
-        _core.byte_planes(good, 4, 1, good[:8].copy(), 1)
-    with pytest.raises(TypeError):
-        _core.byte_planes(good.view(np.float32), 4, 1, good, 1)

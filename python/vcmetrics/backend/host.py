@@ -50,6 +50,7 @@ def host_array(data: Any, name: str, *, what: str) -> Array:
             "copy it to the host first (cupy.asnumpy(x), x.cpu())"
         )
         raise DeviceError(msg)
+    data = _widened(data)
     if hasattr(data, "tocsr"):
         msg = f"{name} is a sparse matrix; {what} takes dense rows: pass {name}.toarray()"
         raise TypeError(msg)
@@ -63,6 +64,13 @@ def host_array(data: Any, name: str, *, what: str) -> Array:
         return np.asarray(data)
     msg = f"{name} is a {type(data).__name__}; {what} takes NumPy arrays and what has DLPack or __array__"
     raise TypeError(msg)
+
+
+def _widened(data: Any) -> Any:
+    """Values of bfloat16, which NumPy does not know, as float32 (exact); anything else as it is."""
+    if not str(getattr(data, "dtype", "")).endswith("bfloat16"):
+        return data
+    return data.float() if hasattr(data, "float") else data.astype(np.float32)
 
 
 def host_table(data: Any, name: str, *, what: str) -> Array:

@@ -19,7 +19,8 @@ from vcmetrics._errors import DataError
 from vcmetrics._version import __version__
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.challenge.contract import Contract, ContractError
-from vcmetrics.challenge.h5ad_stream import H5adStream
+from vcmetrics.challenge.frames import frame_sink
+from vcmetrics.challenge.h5ad_stream import H5adStream, Sink
 from vcmetrics.challenge.panel import read_panel
 from vcmetrics.challenge.validate import Inspection, PathLike, Progress, inspect, read_values
 from vcmetrics.challenge.values import ValueCheck
@@ -27,22 +28,9 @@ from vcmetrics.results.staging import staged_file
 from vcmetrics.sources.blocks import row_blocks
 from vcmetrics.sources.cells import open_store
 from vcmetrics.sources.compact import canonical, rows_in_place
-from vcmetrics.sources.packed import MEMBER, need_zstandard
+from vcmetrics.sources.packed import MEMBER
 from vcmetrics.sources.rows import ChunkedArray, Rows
 from vcmetrics.sources.stored import Store, as_path
-
-# Bytes sorted by their place in the value have matches everywhere or nowhere, and a table of 64 entries finds those
-# that pay: 15 % less work than zstd's level 1, and a smaller archive.
-MATCHING = {
-    "window_log": 19,
-    "chain_log": 6,
-    "hash_log": 6,
-    "search_log": 1,
-    "min_match": 7,
-    "target_length": 0,
-    "strategy": 1,
-}
-LARGEST_TEAM = 8  # zstd's workers each hold a buffer and gain nothing beyond
 
 
 @dataclass(frozen=True)
@@ -96,7 +84,7 @@ def pack(
     names
         Columns under other names in the archive: ``{"pert_col": …, "celltype_col": …}``.
     level
-        zstd's level: higher is smaller and slower. None: parameters made for this content, the fastest.
+        zstd's level: higher is smaller and slower (extra ``vcc``). None: no matches are searched, the fastest.
     overwrite
         Replace ``output`` if it is there.
 
@@ -114,8 +102,8 @@ def pack(
     Notes
     -----
     Only X (CSR, genes in the order of the list) and the columns of perturbations, contexts and cell types are kept.
-    Cost: one read of the file and zstd's work. Disk: the archive; where rows must be put in order, a scratch copy of X
-    beside it. Memory: some 300 MB beside the labels.
+    Cost: one read of the file and the work of compressing. Disk: the archive; where rows must be put in order, a
+    scratch copy of X beside it. Memory: some 300 MB beside the labels.
 
     Examples
     --------
@@ -133,7 +121,6 @@ def pack(
     threads = resolve_threads(n_threads)
     final = Path(output)
     check_output(final, [data, genes, perturbations], overwrite)
-    need_zstandard("packing a submission")
     panel = read_panel(genes, perturbations, contexts=contexts, cells_per_pert=contract.cells_per_pert)
     store = open_store(data)
     try:
@@ -314,7 +301,7 @@ class Scratch:
 class _Advance:
     """Where :func:`archive` takes values."""
 
-    def __init__(self, stream: H5adStream, sink: Any) -> None:
+    def __init__(self, stream: H5adStream, sink: Sink) -> None:
         self._stream, self._sink = stream, sink
 
     def advance(self, data: ChunkedArray, indices: ChunkedArray, stop: int) -> None:
@@ -335,7 +322,6 @@ def archive(
     after: Mapping[str, bytes] | None = None,
 ) -> Iterator[_Advance]:
     """Write an archive whose values are handed over inside the block; ``after`` are members behind the prediction."""
-    zstandard = need_zstandard("packing a submission")
     stream = H5adStream(indptr, dtype, obs, genes, path.parent)
     try:
         with path.open("wb") as file:
@@ -344,19 +330,12 @@ def archive(
                 _member(file, "meta.json", json.dumps(known, sort_keys=True).encode())
             head = file.tell()
             file.write(bytes(tarfile.BLOCKSIZE))
-            # one worker or more: the bytes do not depend on how many, but they do on whether there are any
-            team = max(1, min(n_threads, LARGEST_TEAM))
-            how = {"threads": team, "write_checksum": True, "write_content_size": True}
-            kind = zstandard.ZstdCompressionParameters
-            chosen = kind(**MATCHING, **how) if level is None else kind.from_level(level, **how)
-            packer = zstandard.ZstdCompressor(compression_params=chosen).compressobj(size=stream.size)
-
-            def sink(piece: Any) -> None:
-                file.write(packer.compress(piece))
-
+            file.flush()
+            sink = frame_sink(file, stream.size, level, n_threads)
             yield _Advance(stream, sink)
             stream.finish(sink)
-            file.write(packer.flush())
+            sink.finish()
+            file.seek(0, os.SEEK_END)
             size = file.tell() - head - tarfile.BLOCKSIZE
             file.write(bytes(-size % tarfile.BLOCKSIZE))
             for name, content in (after or {}).items():

@@ -2,7 +2,7 @@
 
 HDF5 lays the file out around chunks that are only promised; the stream fills them in as their values arrive. X is CSR
 in chunks of 262,144 values under HDF5's own shuffle filter: the bytes of a value are stored by their place in it, which
-every reader undoes, and which a compressor reads twice as fast.
+every reader undoes, and which compresses in far less time.
 """
 
 from __future__ import annotations
@@ -10,18 +10,29 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vcmetrics import _core
 from vcmetrics.sources.rows import ChunkedArray
 
 CHUNK = 1 << 18  # values
 PIECE = 1 << 20  # bytes of the layout that are passed on at a time
-Sink = Callable[[Any], object]
+
+
+class Sink(Protocol):
+    """Where the stream goes."""
+
+    def bytes(self, content: bytes, /) -> None:
+        """Take content as it is."""
+
+    def planes(self, values: ChunkedArray, run: int, /) -> None:
+        """Take values, padded with zeros to ``run`` of them: first all lowest bytes, then all second ones, …"""
+
+    def settle(self) -> None:
+        """Read what was handed over; it need not live longer."""
 
 
 class _Layout(io.RawIOBase):
@@ -112,8 +123,6 @@ class H5adStream:
         self.size = self._layout.size
         self._at = 0
         self._done = 0  # chunks
-        self._raw = np.zeros(self._chunk * self._dtype.itemsize, np.uint8)
-        self._planes = np.empty_like(self._raw)
 
     def _write_layout(
         self, indptr: NDArray[np.int64], obs: Mapping[str, NDArray[np.object_]], genes: Sequence[str]
@@ -132,9 +141,10 @@ class H5adStream:
                     x.create_dataset(name, (self.nnz,), dtype, chunks=(self._chunk,), shuffle=True)
                     for name, dtype in (("data", self._dtype), ("indices", np.dtype("<i4")))
                 ]
+                empty = {part: bytes(self._chunk * part.dtype.itemsize) for part in parts}
                 for k in range(self._n_chunks):
                     for part in parts:
-                        self._promise(part, k)
+                        self._promise(part, k, empty[part])
             else:
                 x.create_dataset("data", (0,), self._dtype)
                 x.create_dataset("indices", (0,), "<i4")
@@ -148,10 +158,9 @@ class H5adStream:
             msg = "this HDF5 library does not write chunks where and when it is told to; use another release of h5py"
             raise RuntimeError(msg)
 
-    def _promise(self, part: Any, k: int) -> None:
-        n = self._chunk * part.dtype.itemsize
-        self._layout.promised = n
-        part.id.write_direct_chunk((k * self._chunk,), bytes(n))
+    def _promise(self, part: Any, k: int, content: bytes) -> None:
+        self._layout.promised = len(content)
+        part.id.write_direct_chunk((k * self._chunk,), content)
         self._layout.promised = None
 
     def advance(self, sink: Sink, data: ChunkedArray, indices: ChunkedArray, stop: int) -> None:
@@ -162,21 +171,10 @@ class H5adStream:
             end = min(begin + self._chunk, self.nnz)
             for slot, array in enumerate((data, indices)):
                 self._skip_to(sink, self._layout.slots[2 * self._done + slot])
-                planes = self._shuffled(array.read(begin, end))
-                sink(planes)
-                self._at += planes.nbytes
+                sink.planes(array.between(begin, end), self._chunk)  # HDF5 stores the last chunk whole
+                self._at += self._chunk * array.dtype.itemsize
             self._done += 1
-
-    def _shuffled(self, values: NDArray[Any]) -> NDArray[np.uint8]:
-        width = values.dtype.itemsize
-        n = self._chunk * width
-        raw = np.ascontiguousarray(values).view(np.uint8)
-        if raw.size < n:  # HDF5 stores the last chunk whole
-            self._raw[: raw.size] = raw
-            self._raw[raw.size : n] = 0
-            raw = self._raw[:n]
-        _core.byte_planes(raw, width, self._chunk, self._planes[:n], 1)
-        return self._planes[:n]
+        sink.settle()
 
     def finish(self, sink: Sink) -> None:
         """Pass on what comes after the last chunk."""
@@ -185,7 +183,7 @@ class H5adStream:
     def _skip_to(self, sink: Sink, at: int) -> None:
         while self._at < at:
             piece = self._layout.read_at(self._at, min(PIECE, at - self._at))
-            sink(piece)
+            sink.bytes(piece)
             self._at += len(piece)
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from vcmetrics._version import __version__
+from vcmetrics.cli.argparse_words import ArgparseGroup
 from vcmetrics.cli.options import stack
 
 PERT_COL = "target_gene"
@@ -31,7 +32,7 @@ discrete_option = click.option(
 )
 
 
-@click.group("cell-eval", context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("cell-eval", cls=ArgparseGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
     """The commands of cell-eval 0.8.2 with its options, files and columns."""
 

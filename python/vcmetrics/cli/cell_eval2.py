@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from vcmetrics.cli.argparse_words import ArgparseGroup
 from vcmetrics.cli.options import stack
 
 shown: dict[str, Any] = {"show_default": True}
@@ -28,7 +29,7 @@ config_options = stack(
 )
 anchor_options = stack(
     click.option("--anchor-base-seed", type=int, default=0, help="Seed of the splits' seeds.", **shown),
-    click.option("--anchor-splits", type=int, default=5, help="Number of splits.", **shown),
+    click.option("--anchor-splits", type=click.IntRange(min=1), default=5, help="Number of splits.", **shown),
 )
 
 
@@ -40,7 +41,7 @@ def call(name: str, options: dict[str, Any]) -> None:
     function(**options)
 
 
-@click.group("cell-eval2", context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("cell-eval2", cls=ArgparseGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
     """The commands of cell-eval2 0.20.0 with its options, files and columns, on a CPU.
 

@@ -6,7 +6,6 @@ import csv
 import os
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from vcmetrics._errors import DataError
 from vcmetrics.results.files import number
+from vcmetrics.results.staging import staged_file
 
 Columns = Mapping[str, Any]
 
@@ -91,9 +91,9 @@ def _parsed(cells: Sequence[str]) -> Any:
 
 
 def write_csv(columns: Columns, path: str | os.PathLike[str]) -> None:
-    """Write columns as csv: null is an empty cell, an undefined number ``NaN``."""
+    """Write columns as csv, whole or not at all: null is an empty cell, an undefined number ``NaN``."""
     texts = [_texts(values) for values in columns.values()]
-    with Path(path).open("w", newline="", encoding="utf-8") as file:
+    with staged_file(path) as stage, stage.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(zip(*texts, strict=True))
@@ -135,8 +135,9 @@ def _labels(categories: Any, codes: NDArray[Any]) -> tuple[NDArray[np.object_], 
 
 
 def write_frame(table: Any, path: str | os.PathLike[str]) -> None:
-    """Write a long frame (millions of rows) as csv."""
-    if hasattr(table, "write_csv"):
-        table.write_csv(path)
-    else:
-        table.to_csv(path, index=False, na_rep="NaN")
+    """Write a long frame (millions of rows) as csv, whole or not at all."""
+    with staged_file(path) as stage:
+        if hasattr(table, "write_csv"):
+            table.write_csv(stage)
+        else:
+            table.to_csv(stage, index=False, na_rep="NaN")

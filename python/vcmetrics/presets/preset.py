@@ -25,6 +25,10 @@ class Member(NamedTuple):
     output: str
     params: Mapping[str, Any] = _NOTHING
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled with its parameters as a plain dictionary."""
+        return Member, (self.metric, self.output, dict(self.params))
+
 
 @dataclass(frozen=True)
 class DERules:
@@ -202,6 +206,17 @@ class Preset:
         _check(self.bulk_target_sum > 0.0, "bulk_target_sum", self.bulk_target_sum, "a positive depth")
         limit = self.max_counts_per_cell
         _check(limit is None or limit > 0.0, "max_counts_per_cell", limit, "a positive total or null")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Fields, read-only mappings as plain ones: those cannot be pickled."""
+        return {
+            name: dict(value) if isinstance(value, MappingProxyType) else value for name, value in vars(self).items()
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Fields, mappings read-only again."""
+        for name, value in state.items():
+            object.__setattr__(self, name, MappingProxyType(value) if isinstance(value, dict) else value)
 
     def members(self, profile: str | None = None) -> tuple[Member, ...]:
         """Metrics of a profile, in the order of its source.

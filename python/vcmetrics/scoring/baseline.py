@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcmetrics._errors import DataError
+from vcmetrics.results.staging import staged_file
 from vcmetrics.sources.rows import ChunkedArray, Rows
 from vcmetrics.summary.single_precision import blocks
 
@@ -43,8 +44,9 @@ class BaselinePrediction:
         return AnnData(csr_matrix(parts, shape=(rows.n_rows, rows.n_cols)), obs=obs, var=var)
 
     def write(self, path: str | os.PathLike[str], pert_col: str) -> None:
-        """Write an uncompressed ``.h5ad``."""
-        self.to_anndata(pert_col).write_h5ad(path)
+        """Write an uncompressed ``.h5ad``, whole or not at all."""
+        with staged_file(path) as stage:
+            self.to_anndata(pert_col).write_h5ad(stage)
 
 
 def mean_response(means: NDArray[np.float64], own: NDArray[np.integer[Any]]) -> NDArray[np.float64]:

@@ -48,6 +48,15 @@ class SideInput:
 
 
 @dataclass(frozen=True)
+class Values:
+    """What recipes need to know of one side; fields as in :class:`SideInput`."""
+
+    kind: str
+    single: bool
+    target_sum: float
+
+
+@dataclass(frozen=True)
 class Needs:
     """What the requested metrics need of the summaries."""
 
@@ -89,7 +98,7 @@ def merge_recipes(a: Recipe, b: Recipe) -> Recipe:
     return replace(ranked, fields=a.fields | b.fields, gate=gate, jackknife_target=corrected.jackknife_target)
 
 
-def recipes_of(one: SideInput, preset: Preset, needs: Needs, *, bulk: bool, arithmetic: str) -> Recipes:
+def recipes_of(one: SideInput | Values, preset: Preset, needs: Needs, *, bulk: bool, arithmetic: str) -> Recipes:
     """What to gather of one side under ``preset``."""
     profile = profile_recipe(one, preset, needs, bulk=bulk) if needs.profiles else None
     if not needs.de:

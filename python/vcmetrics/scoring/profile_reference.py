@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vcmetrics import _core
 from vcmetrics._errors import DataError
 from vcmetrics.backend.device import resolve_device
 from vcmetrics.backend.host import host_array, host_table
 from vcmetrics.metrics import registry
 from vcmetrics.metrics.aggregate import aggregate
-from vcmetrics.metrics.discrimination import match_distances, target_genes
-from vcmetrics.metrics.pair import Pair, Profiles
 from vcmetrics.presets.preset import Member, Preset
-from vcmetrics.retrieval.pairs import angles
-from vcmetrics.retrieval.ranks import ranks_of, tie_rule
-from vcmetrics.scoring.evaluate import Needs, own_genes, recipes_of, summary_of
-from vcmetrics.scoring.jobs import make_input
-from vcmetrics.scoring.reading import default_column, read_groups
-from vcmetrics.scoring.settings import resolve_settings
+from vcmetrics.scoring.evaluate import own_genes
+from vcmetrics.scoring.observed import Observed, of_cells, of_summary
+from vcmetrics.scoring.profile_panel import ERRORS, RANKS, Panel, Table
+from vcmetrics.scoring.settings import Settings, resolve_settings
 from vcmetrics.scoring.spaces import PairSpace
-from vcmetrics.sources import open_cells
 from vcmetrics.sources.genes import some
-from vcmetrics.summary.group_summary import gather
-
-Table = NDArray[np.float64]
-ERRORS = {"expr_mae": 0, "expr_mse": 1, "delta_mae": 2, "delta_mse": 3, "delta_pearson": 4}  # columns of the kernel
-RANKS = {"pds_l1": "cityblock", "pds_l2": "sqeuclidean", "pds_cosine": "product"}
+from vcmetrics.summary.group_summary import GroupSummary
 
 
 class Reference:
@@ -41,7 +29,9 @@ class Reference:
     Parameters
     ----------
     real
-        AnnData, or the path of an ``.h5ad`` or ``.zarr``: the observed cells × genes, control cells among them.
+        AnnData, or the path of an ``.h5ad`` or ``.zarr``: the observed cells × genes, control cells among them. Or a
+        :class:`GroupSummary` of them with the sums that the preset's profiles are made of (``fields=["sum"]`` for
+        counts under ``vcc2026``).
     preset
         Rule set, which decides the space of the profiles: logs of sums scaled to 50,000 counts under ``vcc2026``, means
         of log-normalised values under ``vcc2025``.
@@ -51,7 +41,8 @@ class Reference:
     pert_col, control, layer, target_map, overrides
         As in :func:`vcmetrics.score`.
     context_col, context
-        Score this context of ``real`` alone.
+        The column of contexts: each is a panel of its own, and values are means over contexts. With ``context`` this
+        one alone.
     device
         ``"auto"`` or ``"cpu"``.
     n_threads
@@ -60,18 +51,19 @@ class Reference:
     Attributes
     ----------
     perturbations
-        Labels in the order of their codes: 0 … n - 1.
-    control_code
-        Code of control rows: n.
+        Labels in the order of their codes: 0 … n - 1; of several contexts one behind the other.
+    contexts, context_of
+        Names of the contexts, ``(None,)`` without; and the context of each code.
+    control_codes, n_codes
+        Codes of the contexts' control rows: n, n + 1, …; and the number of all codes.
     genes
         Names of the genes, in the order of the columns of predictions.
-    profiles, control_profile
-        The observed profiles, (n, n_genes) and (n_genes,).
 
     Notes
     -----
     Construction reads ``real`` once. Memory: the observed profiles and, where match ranks are asked for, observed and
-    predicted effects, 8 bytes a number each. Calls from several threads do not disturb each other.
+    predicted effects, 8 bytes a number each. Calls from several threads do not disturb each other. A reference can be
+    pickled, so workers of a ``DataLoader`` and processes of a trainer may hold it.
 
     Examples
     --------
@@ -99,8 +91,8 @@ class Reference:
         n_threads: int | None = None,
     ) -> None:
         resolve_device(device, what="Reference")
-        if (context is None) != (context_col is None):
-            msg = "context and context_col go together: the column of contexts and the one to score"
+        if context is not None and context_col is None:
+            msg = "context is one of the names in a column; pass context_col= as well"
             raise ValueError(msg)
         settings = resolve_settings(
             preset,
@@ -117,49 +109,82 @@ class Reference:
         self.n_threads = settings.n_threads
         self._members = settings.members if metrics is not None else _profile_members(self.preset)
         _check_members(self._members)
-        control = self.preset.control if control is None else control
-        with open_cells(real, layer=layer, name="real") as cells:
-            by_context = read_groups(cells, pert_col, control, context_col, self.preset)
-            if context not in by_context:
-                there = some(sorted(map(str, by_context)))
-                msg = f"{cells.name}: no cell has the context {context!r} (contexts: {there})"
-                raise DataError(msg)
-            groups = by_context[context]
-            if groups.control_code < 0:
-                column = default_column(cells, self.preset) if pert_col is None else pert_col
-                msg = f"{cells.name}: no cell is labelled {control!r} in {column!r}; pass control="
-                raise DataError(msg)
-            one = make_input(cells, groups, settings, predicted=False, reference_median=None)
-            bulk = self.preset.comparator == "bulk_lognorm" and one.kind == "counts"
-            needs = Needs(profiles=True, correction=False, de=False)
-            recipe = recipes_of(one, self.preset, needs, bulk=bulk, arithmetic="f64").profile
-            assert recipe is not None
-            tables = gather([(one.side, None)], recipe, n_threads=self.n_threads)[0]
-            n = tables.pop("n")
-            summary = summary_of(one, cells.genes, {recipe.name: tables}, n)
-        space = PairSpace(self.preset, bulk, (one.single, one.single), "f64")
-        table = space.table(summary, recipe, single=one.single)
-        self.perturbations: tuple[str, ...] = tuple(label for label in summary.labels if label != control)
-        self.genes = summary.genes
-        self.profiles: Table = np.ascontiguousarray(table[summary.rows_of(self.perturbations)])
-        self.control_profile: Table = np.ascontiguousarray(table[summary.control_code])
-        self._bulk = bulk
-        self._single = one.single and self.preset.round_profiles
-        targets = own_genes(self.perturbations, self.genes, self.preset, target_map, read=True)
-        at = {str(gene): k for k, gene in enumerate(self.genes)}
-        self._own = np.array([-1 if t is None else at[t] for t in targets], np.int64)
-        self._code = {label: k for k, label in enumerate(self.perturbations)}
-        self._code[control] = self.control_code
-        self._workspace = _Workspace()
-        self._ranked = _Ranked(self) if any(m.metric in RANKS for m in self._members) else None
+        if isinstance(real, GroupSummary):
+            if not (pert_col is context_col is layer is None) or control not in (None, real.control):
+                msg = (
+                    "a summary has its labels and its control already; leave pert_col, control, context_col, layer out"
+                )
+                raise ValueError(msg)
+            found: Iterator[Observed] = of_summary(real, settings)
+        else:
+            label = self.preset.control if control is None else control
+            found = of_cells(real, settings, label, pert_col, context_col, context, layer)
+        self._panels: dict[str | None, Panel] = {}
+        for one in found:
+            self._panels[one.context] = self._panel(one, settings)
+        first, *others = self._panels.values()
+        self.contexts: tuple[str | None, ...] = tuple(self._panels)
+        self.genes = first.genes
+        self.perturbations: tuple[str, ...] = sum((p.perturbations for p in others), first.perturbations)
+        sizes = [p.control_code for p in self._panels.values()]
+        self.context_of: tuple[str | None, ...] = tuple(np.repeat(np.array(self.contexts, object), sizes).tolist())
+        self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        named = zip(self.context_of, self.perturbations, strict=True)
+        self._code = {(name, label): k for k, (name, label) in enumerate(named)}
+        self._code |= {(name, one.control): code for name, code in zip(self.contexts, self.control_codes, strict=True)}
+
+    def _panel(self, one: Observed, settings: Settings) -> Panel:
+        summary, preset = one.summary, self.preset
+        space = PairSpace(preset, one.bulk, (one.single, one.single), "f64")
+        table = space.table(summary, one.recipe, single=one.single)
+        labels = tuple(label for label in summary.labels if label != summary.control)
+        targets = own_genes(labels, summary.genes, preset, settings.target_map, read=True)
+        at = {str(gene): k for k, gene in enumerate(summary.genes)}
+        return Panel(
+            labels,
+            summary.genes,
+            np.ascontiguousarray(table[summary.rows_of(labels)]),
+            np.ascontiguousarray(table[summary.control_code]),
+            np.array([-1 if t is None else at[t] for t in targets], np.int64),
+            preset,
+            bulk=one.bulk,
+            single=one.single and preset.round_profiles,
+            ranked=any(m.metric in RANKS for m in self._members),
+            n_threads=self.n_threads,
+        )
+
+    @property
+    def n_codes(self) -> int:
+        """Number of codes, those of control rows among them."""
+        return len(self.perturbations) + len(self.contexts)
+
+    @property
+    def control_codes(self) -> tuple[int, ...]:
+        """Code of the control rows of each context."""
+        return tuple(range(len(self.perturbations), self.n_codes))
 
     @property
     def control_code(self) -> int:
-        """Code of control rows."""
+        """Code of control rows, where there is one context."""
+        if len(self.contexts) > 1:
+            msg = "each context has a control of its own; use control_codes"
+            raise ValueError(msg)
         return len(self.perturbations)
 
-    def codes(self, labels: Iterable[Any]) -> NDArray[np.int64]:
-        """Codes of labels; the control's is ``control_code``.
+    @property
+    def profiles(self) -> Table:
+        """The observed profiles by code, (n, n_genes); a copy where there are several contexts."""
+        parts = [panel.profiles for panel in self._panels.values()]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    @property
+    def control_profile(self) -> Table:
+        """The observed control, (n_genes,); of several contexts (n_contexts, n_genes)."""
+        parts = [panel.control_profile for panel in self._panels.values()]
+        return parts[0] if len(parts) == 1 else np.stack(parts)
+
+    def codes(self, labels: Iterable[Any], contexts: Iterable[Any] | None = None) -> NDArray[np.int64]:
+        """Codes of labels, of several contexts with the context of each; the control's label is one of them.
 
         Raises
         ------
@@ -167,17 +192,32 @@ class Reference:
             If a label is not among the perturbations.
         """
         given = [str(label) for label in labels]
-        unknown = sorted({label for label in given if label not in self._code})
+        if len(self.contexts) == 1:
+            where: list[str | None] = [self.contexts[0]] * len(given)
+        elif contexts is None:
+            msg = "the reference has several contexts; pass contexts=, one a label"
+            raise ValueError(msg)
+        else:
+            where = [str(name) for name in contexts]
+        pairs = list(zip(where, given, strict=True))
+        unknown = sorted(
+            {
+                label if name is None else f"{label} in {name}"
+                for name, label in pairs
+                if (name, label) not in self._code
+            }
+        )
         if unknown:
             msg = f"labels that the reference does not have: {some(unknown)}; leave their rows out"
             raise DataError(msg)
-        return np.array([self._code[label] for label in given], np.int64)
+        return np.array([self._code[pair] for pair in pairs], np.int64)
 
     def score_arrays(
         self,
         x: Any,
         codes: Any,
         *,
+        contexts: Any = None,
         counts: bool = False,
         metrics: Iterable[str] | None = None,
         per_perturbation: bool = False,
@@ -195,6 +235,8 @@ class Reference:
             the prediction's own control where the preset wants it, else ignored. Not every perturbation need be there.
         counts
             Rows are cells of raw counts: those of one code are added up, scaled and logged as the preset does it.
+        contexts
+            (n_rows,): the context of each row, where ``codes`` are labels and the reference has several.
         metrics
             Some of those that the reference was made for; None for all.
         per_perturbation
@@ -204,7 +246,8 @@ class Reference:
 
         Returns
         -------
-        Metric → float under the preset's names; or metric → (n_perturbations,) with NaN where nothing was predicted.
+        Metric → float under the preset's names, of several contexts the mean over those that were predicted; or
+        metric → (n_perturbations,) with NaN where nothing was predicted.
 
         Raises
         ------
@@ -224,24 +267,40 @@ class Reference:
         if given.shape[1] != len(self.genes):
             msg = f"x has {given.shape[1]} genes, the reference has {len(self.genes)}; give its columns in ref.genes"
             raise ValueError(msg)
-        profiles, covered, control = self._grouped(given, self.as_codes(codes, len(given)), counts)
-        if control is None:
-            control = self.control_profile
-        values = (
-            self._rounded(members, profiles, covered, control)
-            if self._single and profiles.dtype == np.float32
-            else self._direct(members, profiles, covered, control, threads)
-        )
-        out: dict[str, Any] = {}
-        for member in members:
-            found = values[member.metric]
-            if per_perturbation:
-                whole = np.full(len(self.perturbations), np.nan)
-                whole[covered] = np.ma.filled(found, np.nan)
-                out[member.output] = whole
-            else:
-                out[member.output] = aggregate({member.metric: found}, member.metric, nan=self.preset.nan_rule)[0]
-        return out
+        whole = {m.output: np.full(len(self.perturbations), np.nan) for m in members}
+        means: dict[str, list[float]] = {m.output: [] for m in members}
+        for start, panel, rows, local in self._split(given, self.as_codes(codes, len(given), contexts)):
+            values, covered = panel.values(members, rows, local, counts=counts, n_threads=threads)
+            for member in members:
+                found = values[member.metric]
+                if per_perturbation:
+                    whole[member.output][start + covered] = np.ma.filled(found, np.nan)
+                else:
+                    mean = aggregate({member.metric: found}, member.metric, nan=self.preset.nan_rule)[0]
+                    means[member.output].append(mean)
+        return dict(whole) if per_perturbation else {name: float(np.mean(found)) for name, found in means.items()}
+
+    def _split(
+        self, x: NDArray[Any], codes: NDArray[np.int64]
+    ) -> Iterator[tuple[int, Panel, NDArray[Any], NDArray[np.int64]]]:
+        """First code, panel, rows and their codes in the panel, of every context that is predicted."""
+        n = len(self.perturbations)
+        if len(self.contexts) == 1:
+            yield 0, self._panels[self.contexts[0]], x, codes
+            return
+        of_row = np.where(codes < n, np.searchsorted(self._starts, codes, "right") - 1, codes - n)
+        if not (codes < n).any():
+            msg = "no row of x predicts a perturbation; codes are numbers of ref.perturbations"
+            raise DataError(msg)
+        for k, panel in enumerate(self._panels.values()):
+            rows = np.flatnonzero(of_row == k)
+            mine = codes[rows]
+            if not (mine < n).any():
+                continue
+            lies_together = rows[-1] - rows[0] == rows.size - 1
+            part = x[rows[0] : rows[-1] + 1] if lies_together else x[rows]
+            start = int(self._starts[k])
+            yield start, panel, part, np.where(mine < n, mine - start, panel.control_code)
 
     def _chosen(self, metrics: Iterable[str] | None) -> tuple[Member, ...]:
         if metrics is None:
@@ -254,104 +313,20 @@ class Reference:
             raise ValueError(msg)
         return tuple(have[name] for name in names)
 
-    def as_codes(self, codes: Any, n: int) -> NDArray[np.int64]:
+    def as_codes(self, codes: Any, n: int, contexts: Any = None) -> NDArray[np.int64]:
         """``codes`` as :meth:`score_arrays` takes them (numbers or labels, a tensor or a list), checked: (n,)."""
         given = list(codes) if isinstance(codes, range) else codes
         found = host_array(_detached(given), "codes", what="score_arrays")
         if found.dtype.kind in "OUST":
-            found = self.codes(found.tolist())
+            found = self.codes(found.tolist(), None if contexts is None else list(contexts))
         if found.shape != (n,) or found.dtype.kind not in "iu":
             msg = f"codes must be {n} numbers or labels, one a row of x; got {found.dtype} of shape {found.shape}"
             raise ValueError(msg)
-        if n and (found.min() < 0 or found.max() > self.control_code):
-            msg = f"codes run from {found.min()} to {found.max()}; expected 0 … {self.control_code} (the control)"
+        if n and (found.min() < 0 or found.max() >= self.n_codes):
+            controls = "the control" if len(self.contexts) == 1 else "the last are controls"
+            msg = f"codes run from {found.min()} to {found.max()}; expected 0 … {self.n_codes - 1} ({controls})"
             raise ValueError(msg)
         return found.astype(np.int64)
-
-    def _grouped(
-        self, x: NDArray[Any], codes: NDArray[np.int64], counts: bool
-    ) -> tuple[NDArray[Any], NDArray[np.int64], Table | None]:
-        """One profile a predicted perturbation, their codes, and the prediction's own control where it is wanted."""
-        if counts and not self._bulk:
-            msg = "this reference holds means of log-normalised values; pass such profiles (or cells) with counts=False"
-            raise DataError(msg)
-        wants_control = self.preset.control_source == "pred"
-        there = np.bincount(codes, minlength=self.control_code + 1)
-        covered = np.flatnonzero(there[:-1])
-        if not covered.size:
-            msg = "no row of x predicts a perturbation; codes are numbers of ref.perturbations"
-            raise DataError(msg)
-        if wants_control and not there[-1]:
-            msg = (
-                f"preset {self.preset.name!r} takes predicted effects against the prediction's own control; give "
-                "control rows with the code ref.control_code, or pass overrides={'control_source': 'real'}"
-            )
-            raise DataError(msg)
-        single_rows = not counts and int(there[:-1].max()) == 1 and not there[-1]
-        if single_rows and np.array_equal(codes, covered):
-            return x, covered, None
-        order = np.argsort(codes, kind="stable")
-        wanted = order if wants_control else order[codes[order] < self.control_code]
-        if single_rows:
-            return np.ascontiguousarray(x[wanted]), covered, None
-        groups = np.append(covered, self.control_code) if wants_control else covered
-        starts = np.concatenate([[0], np.cumsum(there[groups])]).astype(np.int64)
-        table = np.empty((groups.size, x.shape[1]))
-        for k in range(groups.size):  # group by group: no copy of all rows
-            rows = x[wanted[starts[k] : starts[k + 1]]]
-            table[k] = rows.sum(axis=0, dtype=np.float64)
-            if not counts:
-                table[k] /= len(rows)
-        if counts:
-            table = self._logged(table)
-        elif x.dtype == np.float32 and self._single:
-            table = table.astype(np.float32)
-        own = np.asarray(table[-1], np.float64) if wants_control else None
-        return np.ascontiguousarray(table[: covered.size]), covered, own
-
-    def _logged(self, sums: Table) -> Table:
-        if sums.size and not sums.min() >= 0:
-            msg = "counts must not be negative or NaN; pass profiles with counts=False, or raw counts"
-            raise DataError(msg)
-        total = sums.sum(axis=1, keepdims=True)
-        factor = np.divide(self.preset.bulk_target_sum, total, out=np.zeros_like(total), where=total > 0)
-        return np.asarray(np.log1p(sums * factor))
-
-    def _direct(
-        self, members: Sequence[Member], x: NDArray[Any], covered: NDArray[np.int64], control: Table, n_threads: int
-    ) -> dict[str, Any]:
-        ranked = [m for m in members if m.metric in RANKS]
-        effects = self._workspace.table(x.shape) if ranked else None
-        left_out = self._ranked.left_out if self._ranked is not None else np.empty(0, np.int64)
-        found = _core.profile_errors(
-            x, self.profiles, covered, control, self.control_profile, effects, left_out, n_threads
-        )
-        values: dict[str, Any] = {name: found[:, column] for name, column in ERRORS.items()}
-        if self.preset.gated:
-            values["delta_pearson"] = _gated_pearson(found)
-        for member in ranked:
-            assert self._ranked is not None
-            assert effects is not None
-            values[member.metric] = self._ranked.score(member, effects, covered, n_threads)
-        return values
-
-    def _rounded(
-        self, members: Sequence[Member], x: NDArray[Any], covered: NDArray[np.int64], control: Table
-    ) -> dict[str, Any]:
-        """By the formulas of the registry, which round to single precision where the preset's scorer does."""
-        if covered.size != len(self.perturbations):
-            msg = f"preset {self.preset.name!r} in single precision ranks whole panels only; predict all perturbations"
-            raise DataError(msg)
-        pair = Pair(
-            perturbations=self.perturbations,
-            genes=self.genes,
-            own=self._own,
-            real=Profiles(self.profiles, self.control_profile),
-            pred=Profiles(x.astype(np.float64), control.astype(np.float32).astype(np.float64)),
-            bulk=self._bulk,
-        )
-        common = {**self.preset.settings(), "single_precision": True}
-        return {m.metric: registry.get(m.metric).evaluate(pair, {**common, **m.params}) for m in members}
 
 
 def _profile_members(preset: Preset) -> tuple[Member, ...]:
@@ -377,72 +352,3 @@ def _check_members(members: Sequence[Member]) -> None:
 def _detached(data: Any) -> Any:
     """A tensor without its gradient; anything else as it is."""
     return data.detach() if getattr(data, "requires_grad", False) and hasattr(data, "detach") else data
-
-
-def _gated_pearson(found: Table) -> Table:
-    """Judged where the observed effect varies; a constant or undefined prediction there is worth -1."""
-    gate = registry.get("delta_pearson").gate
-    assert gate is not None
-    low, high = found[:, 7], found[:, 8]
-    with np.errstate(invalid="ignore"):
-        inside = np.isfinite(low) & np.isfinite(high) & (high > low)
-        flat = found[:, 5] == found[:, 6]
-    out = np.where(inside, found[:, 4], np.nan)
-    out[inside & (flat | ~np.isfinite(out))] = gate.worst
-    return np.asarray(out)
-
-
-@dataclass(frozen=True)
-class _Observed:
-    """Observed effects without target genes, and their squared lengths."""
-
-    effects: Table
-    squares: Table
-
-
-class _Workspace(threading.local):
-    """A table of each thread's own that outlives its calls: fresh memory costs as much as the work done in it."""
-
-    def __init__(self) -> None:
-        self._kept: Table = np.empty(0)
-
-    def table(self, shape: tuple[int, ...]) -> Table:
-        """A table of this shape, of any content."""
-        size = int(np.prod(shape))
-        if self._kept.size < size:
-            self._kept = np.empty(size)
-        return self._kept[:size].reshape(shape)
-
-
-class _Ranked:
-    """Match ranks against the observed effects."""
-
-    def __init__(self, ref: Reference) -> None:
-        preset = ref.preset
-        self.exclude = preset.exclude
-        self._own = ref._own
-        effects = ref.profiles - ref.control_profile
-        self.left_out = target_genes(ref._own) if self.exclude == "panel" else np.empty(0, np.int64)
-        if self.left_out.size == effects.shape[1]:
-            msg = "every gene is a target of the panel, none is left to compare; pass overrides={'exclude': 'row'}"
-            raise DataError(msg)
-        effects[:, self.left_out] = 0.0
-        self._observed = _Observed(effects, np.asarray(_core.row_squares(effects, ref.n_threads)))
-        self._settings = preset.settings()
-
-    def score(self, member: Member, effects: Table, covered: NDArray[np.int64], n_threads: int) -> Table:
-        """``1 - rank / denominator`` of every predicted effect."""
-        spec = registry.get(member.metric)
-        chosen = spec.parameters({**self._settings, **member.params})
-        observed = self._observed
-        if self.exclude == "row":
-            left_out = self._own[covered]
-            distance = match_distances(effects, observed.effects, chosen["metric"], left_out, n_threads=n_threads)
-        else:
-            distance = np.empty((effects.shape[0], observed.effects.shape[0]))
-            _core.panel_sums(effects, observed.effects, RANKS[member.metric], distance, n_threads)
-            if member.metric == "pds_cosine":
-                angles(distance, np.asarray(_core.row_squares(effects, n_threads)), observed.squares)
-        rank = ranks_of(distance, covered, tie_rule(chosen["ties"]))
-        n = observed.effects.shape[0]
-        return np.asarray(1.0 - rank / max(n - 1 if chosen["denominator"] == "n-1" else n, 1))

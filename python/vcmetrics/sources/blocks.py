@@ -17,6 +17,7 @@ from vcmetrics.sources.matrix import Matrix
 from vcmetrics.sources.rows import ChunkedArray, Rows
 from vcmetrics.sources.spill import mapping_of
 
+BARE_VALUES = 1 << 21  # values taken where they lie: they stay in the cache for who reads them next
 BAND_VALUES = 1 << 25  # values of a gene-major matrix that are turned over at a time
 
 
@@ -91,7 +92,7 @@ def _compressed(matrix: Matrix, n_threads: int, limit: int, start: int) -> Itera
     assert matrix.indptr is not None
     bare = rows_in_place(matrix)
     if bare is not None:
-        yield from rows_in_blocks(bare, limit, start)
+        yield from rows_in_blocks(bare, min(limit, BARE_VALUES), start)
         return
     indptr = matrix.indptr
     for first, last in _cut(indptr, limit, start):

@@ -108,10 +108,14 @@ def _from_arrow(path: Path) -> dict[str, Column]:
 
 
 def _from_csv(path: Path) -> dict[str, Column]:
-    with path.open(newline="", encoding="utf-8") as file:
-        lines = csv.reader(file)
-        names = next(lines, [])
-        cells = list(zip(*lines, strict=False))
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = csv.reader(file)
+            names = next(lines, [])
+            cells = list(zip(*lines, strict=False))
+    except (UnicodeDecodeError, csv.Error) as error:
+        msg = f"{path}: cannot be read as a DE table ({error}); pass a .csv or .parquet file"
+        raise DataError(msg) from error
     if not cells:
         cells = [()] * len(names)
 

@@ -12,6 +12,7 @@ from vcmetrics._errors import DataError
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.compat.cell_eval.utils import is_lognorm
 from vcmetrics.compat.frames import has_polars, read_columns, write_frame
+from vcmetrics.results.staging import staged_file
 from vcmetrics.scoring.baseline import cell_eval_baseline
 from vcmetrics.scoring.jobs import median_total
 from vcmetrics.sources import open_cells
@@ -95,8 +96,7 @@ def build_base_mean_adata(
     n_controls = int((groups.codes == groups.control_code).sum())
     names = cell_names(adata)[groups.codes == groups.control_code]
     out.obs_names = [*(f"p.{k}" for k in range(out.n_obs - n_controls)), *names]
-    if output_path is not None:
-        out.write_h5ad(output_path)
+    table = None
     if output_de_path is not None:
         options = dict(pdex_kwargs or {})
         log1p = options.get("is_log1p", not allow_discrete)
@@ -109,6 +109,10 @@ def build_base_mean_adata(
             epsilon=float(options.get("epsilon", 0.0)),
             n_threads=threads,
         )
+    if output_path is not None:
+        with staged_file(output_path) as stage:
+            out.write_h5ad(stage)
+    if output_de_path is not None:
         write_frame(plain(table), output_de_path)
     return out
 

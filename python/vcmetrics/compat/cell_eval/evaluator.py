@@ -136,10 +136,7 @@ class MetricsEvaluator:
         pdex_kwargs: dict[str, Any] | None = None,
         skip_de: bool = False,
     ) -> None:
-        if os.path.exists(outdir):
-            logger.warning("the folder %s exists; files in it may be replaced", outdir)
-        os.makedirs(outdir, exist_ok=True)
-        self.outdir = outdir
+        self.outdir = self._claimed(outdir)
         self.prefix = prefix
         self.ceiling_only = adata_pred is None
         self._skip_de = skip_de
@@ -166,6 +163,13 @@ class MetricsEvaluator:
         self.anndata_pair = PerturbationAnndataPair.from_pass(adata_real, given_pred, pert_col, control_pert, passed)
         if with_de:
             self.de_comparison = self._compare_de(passed, de_real, de_pred)
+
+    def _claimed(self, outdir: str) -> str:
+        """The folder of the files, made."""
+        if os.path.exists(outdir):
+            logger.warning("the folder %s exists; files in it may be replaced", outdir)
+        os.makedirs(outdir, exist_ok=True)
+        return outdir
 
     def _compare_de(self, passed: Passed, de_real: Any, de_pred: Any) -> DEComparison:
         sides = []

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from typing import Any
 
 from vcmetrics._errors import DataError
 from vcmetrics.compat.cell_eval.evaluator import MetricsEvaluator
 from vcmetrics.compat.cell_eval.utils import split_anndata_on_celltype
+from vcmetrics.results.staging import staged_directory
+
+logger = logging.getLogger(__name__)
+
+
+class _StagedEvaluator(MetricsEvaluator):
+    """Writes to a folder that is made already, and moved into place when all is done."""
+
+    def _claimed(self, outdir: str) -> str:
+        return outdir
 
 
 def evaluate(
@@ -21,6 +33,7 @@ def evaluate(
     ceiling_seed: int,
     cpm_filter: float | None,
     epsilon: float,
+    outdir: str,
     **options: Any,
 ) -> None:
     """Evaluate a prediction, each cell type alone where ``celltype_col`` is named; options are the command line's."""
@@ -34,12 +47,15 @@ def evaluate(
         "metric_configs": configs,
         "skip_metrics": skip_metrics.split(",") if skip_metrics else None,
     }
-    for pred, real, prefix in parts(adata_pred, adata_real, celltype_col):
-        made = MetricsEvaluator(pred, real, prefix=prefix, **options)
-        if pred is not None:
-            made.compute(**what)
-        if ceiling:
-            made.compute_ceiling(**what, seed=ceiling_seed)
+    if os.path.exists(outdir):
+        logger.warning("the folder %s exists; files in it may be replaced", outdir)
+    with staged_directory(outdir) as stage:
+        for pred, real, prefix in parts(adata_pred, adata_real, celltype_col):
+            made = _StagedEvaluator(pred, real, prefix=prefix, outdir=str(stage), **options)
+            if pred is not None:
+                made.compute(**what)
+            if ceiling:
+                made.compute_ceiling(**what, seed=ceiling_seed)
 
 
 def parts(pred: str | None, real: str, celltype_col: str | None) -> list[tuple[Any, Any, str | None]]:

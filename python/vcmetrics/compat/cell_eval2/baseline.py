@@ -128,9 +128,9 @@ def build_generic_baseline(
         what = "; ".join(f"{one['metric']}: {one['reason']}" for one in bad)
         msg = f"this baseline gives no scale for {what}; pass allow_degenerate=True (--allow-degenerate-baseline)"
         raise DataError(msg)
+    meta = baseline_record(real, side, config, finished, profile, made, emit=emit, seed=seed, bad=bad)
     if save_pred is not None:
         made.write(save_pred, config.pert_col)
-    meta = baseline_record(real, side, config, finished, profile, made, emit=emit, seed=seed, bad=bad)
     return BaselineResult(frame(table), frame(aggregate), profile, meta)
 
 

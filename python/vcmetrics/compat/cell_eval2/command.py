@@ -45,6 +45,7 @@ from vcmetrics.compat.cell_eval2.score import expect_from_run_meta, score_metric
 from vcmetrics.compat.cell_eval2.tables import by_metric, cohorts, wide_table
 from vcmetrics.compat.cell_eval2.yaml_text import scalar
 from vcmetrics.compat.frames import columns_of, frame, write_csv
+from vcmetrics.results.staging import staged_directory
 from vcmetrics.sources import open_cells
 
 logger = logging.getLogger(__name__)
@@ -125,26 +126,30 @@ def run(
         config = configured(options)
     config = replace(config, outdir=config.outdir or "./cell-eval2-outdir")
     assert config.outdir is not None
-    folder = Path(config.outdir)
-    folder.mkdir(parents=True, exist_ok=True)
-    if adata_pred is not None:
-        scored_run(adata_pred, adata_real, config, de_pred, de_real, document, write_degenes=write_degenes)
-        print(folder / "results.csv")
-    if anchor:
-        side = open_side(adata_real, config, settings_of(config), predicted=False)
-        anchors = compute_anchors(side, config, base_seed=anchor_base_seed, n_splits=anchor_splits)
-        write_anchors(folder, anchors, anchor_meta(side, config, anchors))
-        print(folder)
-    if ceiling:
-        tables = compute_ceiling(adata_real, config=config, seed=ceiling_seed)
-        for name, table in zip(("ceiling_results.csv", "ceiling_agg.csv"), tables, strict=True):
-            write_csv(columns_of(table), folder / name)
-        print(folder / "ceiling_agg.csv")
-    if lfc_nmae_ref:
-        tables = compute_lfc_nmae_reference(adata_real, config=config, seed=lfc_nmae_ref_seed, de_real=de_real)
-        for name, table in zip(("lfc_nmae_ref.csv", "lfc_nmae_ref_agg.csv"), tables, strict=True):
-            write_counts(table, folder / name)
-        print(folder / "lfc_nmae_ref_agg.csv")
+    folder, written = Path(config.outdir), []
+    with staged_directory(folder) as stage:
+        if adata_pred is not None:
+            scored_run(adata_pred, adata_real, config, de_pred, de_real, document, stage, write_degenes=write_degenes)
+            written.append("results.csv")
+        if anchor:
+            side = open_side(adata_real, config, settings_of(config), predicted=False)
+            anchors = compute_anchors(side, config, base_seed=anchor_base_seed, n_splits=anchor_splits)
+            write_anchors(stage, anchors, anchor_meta(side, config, anchors))
+            written.append("")
+        if ceiling:
+            tables = compute_ceiling(adata_real, config=config, seed=ceiling_seed)
+            for name, table in zip(("ceiling_results.csv", "ceiling_agg.csv"), tables, strict=True):
+                write_csv(columns_of(table), stage / name)
+            written.append("ceiling_agg.csv")
+        if lfc_nmae_ref:
+            tables = compute_lfc_nmae_reference(adata_real, config=config, seed=lfc_nmae_ref_seed, de_real=de_real)
+            for name, table in zip(("lfc_nmae_ref.csv", "lfc_nmae_ref_agg.csv"), tables, strict=True):
+                write_counts(table, stage / name)
+            written.append("lfc_nmae_ref_agg.csv")
+        if adata_pred is not None and not (stage / FILENAME).exists():
+            (folder / FILENAME).unlink(missing_ok=True)  # an earlier run's would not belong to these files
+    for name in written:
+        print(folder / name)
 
 
 def write_counts(table: Any, path: Path) -> None:
@@ -163,12 +168,11 @@ def scored_run(
     de_pred: str | None,
     de_real: str | None,
     document: Any,
+    folder: Path,
     *,
     write_degenes: bool,
 ) -> None:
-    """Score and write every file of a run."""
-    assert config.outdir is not None
-    folder = Path(config.outdir)
+    """Score and write every file of a run to ``folder``."""
     settings = settings_of(config)  # a wrong setting is found before any data are read
     if config.version == "v2":
         kinds = (config.input_type, config.input_type)
@@ -188,7 +192,6 @@ def scored_run(
     )
     if document is not None:
         facts_checker(document)(facts)
-    (folder / FILENAME).unlink(missing_ok=True)  # an earlier run's would not belong to these files
     finished = run_metrics(pred, real, config, de_pred=de_pred, de_real=de_real)
     resolved = with_resolved_target(config, real, settings)
     facts = replace(facts, config=resolved)
@@ -234,22 +237,22 @@ def baseline(
     config = replace(config, outdir=config.outdir or "./cell-eval2-baseline")
     assert config.outdir is not None
     folder = Path(config.outdir)
-    folder.mkdir(parents=True, exist_ok=True)
-    made = build_generic_baseline(
-        adata_real,
-        config=config,
-        exclude_target_gene=exclude_target_gene,
-        emit=emit,
-        seed=seed,
-        de_real=de_real,
-        save_pred=save_pred,
-        allow_degenerate=allow_degenerate_baseline,
-    )
-    write_csv(columns_of(made.agg), folder / "baseline_agg.csv")
-    write_csv(columns_of(made.results), folder / "baseline_results.csv")
-    write_json(made.meta, folder / "baseline_meta.json")
-    used = replace(config, allow_fractional_counts=True)
-    with_resolved_target(used, adata_real, settings_of(used)).to_yaml(folder / "run_params.yaml")
+    with staged_directory(folder) as stage:
+        made = build_generic_baseline(
+            adata_real,
+            config=config,
+            exclude_target_gene=exclude_target_gene,
+            emit=emit,
+            seed=seed,
+            de_real=de_real,
+            save_pred=save_pred,
+            allow_degenerate=allow_degenerate_baseline,
+        )
+        write_csv(columns_of(made.agg), stage / "baseline_agg.csv")
+        write_csv(columns_of(made.results), stage / "baseline_results.csv")
+        write_json(made.meta, stage / "baseline_meta.json")
+        used = replace(config, allow_fractional_counts=True)
+        with_resolved_target(used, adata_real, settings_of(used)).to_yaml(stage / "run_params.yaml")
     print(folder / "baseline_agg.csv")
 
 

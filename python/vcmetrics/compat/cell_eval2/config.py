@@ -275,7 +275,7 @@ class EvalConfig:
             msg = f"there is no preset {name!r}; choose from {', '.join(sorted(_ALIASES))}"
             raise DataError(msg)
         if _ALIASES[name] in ("v1", "cell-eval-0.7.6"):
-            text = f"preset {name!r} is deprecated in cell-eval2: a later release of it will not have the presets of v1"
+            text = f"preset {name!r} is deprecated in cell-eval2: v1 presets will be removed in a later release of it"
             warnings.warn(text, FutureWarning, stacklevel=2)
         return cls.from_dict(_PRESETS[_ALIASES[name]])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 from collections.abc import Sequence
@@ -37,7 +38,10 @@ from vcmetrics.scoring.replicate import (
 )
 from vcmetrics.scoring.scaled import by_metric, computed_replicate, own_control, with_codes
 from vcmetrics.scoring.settings import Settings
+from vcmetrics.sources.genes import some
 from vcmetrics.summary.de_reading import read_de_table
+
+logger = logging.getLogger(__name__)
 
 
 def halves_of(one: SideInput, seed: int) -> tuple[SideInput, SideInput]:
@@ -113,6 +117,21 @@ def ceilings(names: Sequence[str], shown: Sequence[str], means: dict[str, float]
     return {"metric": list(shown), "ceiling": np.ma.array([full[name] for name in names], dtype=np.float64)}
 
 
+def check_targets_there(targets: Sequence[str], labels: Sequence[str]) -> None:
+    """Refuse a table of other targets than the data's, or of none; warn where it leaves some out."""
+    strange = sorted(set(targets) - set(labels))
+    if strange or not targets:
+        what = f"names {some(strange)}, of which there are no cells in the real data" if strange else "is empty"
+        msg = f"de_real {what}; pass the table of these cells"
+        raise DataError(msg)
+    missing = sorted(set(labels) - set(targets))
+    if missing:
+        logger.warning(
+            "de_real has no row for %d of the %d perturbations (%s); they are not measured",
+            *(len(missing), len(labels), some(missing)),
+        )
+
+
 def compute_lfc_nmae_reference(
     real: Any,
     *,
@@ -153,8 +172,15 @@ def compute_lfc_nmae_reference(
     if thin:
         msg = f"{len(thin)} groups have fewer than 2 cells (first: {thin[0]!r}); leave them out of the reference"
         raise DataError(msg)
+    unlabelled = sum(label is None for label in side.cells.column(chosen.pert_col).tolist())
+    if unlabelled:
+        msg = f"{unlabelled} cells have a null label in {chosen.pert_col!r}; leave them out of the reference"
+        raise DataError(msg)
+    given = None if de_real is None else read_de_table(plain_de(de_real))
+    if given is not None:
+        check_targets_there(given.targets, [label for label in groups.labels if label != chosen.control])
     whole = of_itself(side, settings)
-    full = whole.pair.de_real if de_real is None else read_de_table(plain_de(de_real))
+    full = whole.pair.de_real if given is None else given
     got = compare_halves(side, halves_of(side.one, seed), settings)
     assert full is not None
     assert got.pair.de_real is not None

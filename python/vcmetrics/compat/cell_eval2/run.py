@@ -14,6 +14,7 @@ from vcmetrics.compat.cell_eval2.tables import long_table
 from vcmetrics.compat.frames import frame
 from vcmetrics.results.files import require_parquet
 from vcmetrics.results.score_result import ContextResult
+from vcmetrics.results.staging import staged_directory
 from vcmetrics.scoring.evaluate import SideInput
 from vcmetrics.scoring.fingerprint import source_fingerprint
 from vcmetrics.scoring.jobs import make_input
@@ -174,8 +175,9 @@ def compute_metrics(
         raise DataError(msg)
     finished = run_metrics(pred, real, chosen, de_pred=de_pred, de_real=de_real)
     if chosen.outdir is not None:
-        os.makedirs(chosen.outdir, exist_ok=True)
-        with_resolved_target(chosen, real, settings_of(chosen)).to_yaml(Path(chosen.outdir) / "run_params.yaml")
-        if write_de:
-            write_de_tables(finished, chosen.outdir)
+        resolved = with_resolved_target(chosen, real, settings_of(chosen))
+        with staged_directory(chosen.outdir) as stage:
+            resolved.to_yaml(stage / "run_params.yaml")
+            if write_de:
+                write_de_tables(finished, stage)
     return frame(finished.table)
