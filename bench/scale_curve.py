@@ -1,4 +1,4 @@
-"""``python -m bench.scale_curve``: time grows with the cells, memory does not; 0.1, 0.3, 1 million cells × 18,000 genes.
+"""``python -m bench.scale_curve``: time grows with the cells, memory does not; 0.1, 0.3, 1 million × 18,000 genes.
 
 Each size is a pair of uncompressed files, half of the cells a side, in random order. Every step is a process of its own
 with a memory budget; the files are dropped from the page cache before each, except before the warm ones. Written are
