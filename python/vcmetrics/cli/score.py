@@ -76,6 +76,8 @@ def command(
 ) -> None:
     """Score PRED against REAL, both .h5ad files or .zarr stores of cells × genes; PRED may be a packed .vcc.
 
+    A pattern in quotes ('plates/*.h5ad') stands for all files that match: one data set.
+
     The result is a table on the terminal (or JSON) and, with -o, the files results.csv (perturbation, metric, value),
     agg_results.csv (statistic × metric), scores.csv (metric, value, scaled) and run.json (versions, settings, inputs,
     timings). All files appear together, or none.

@@ -48,8 +48,8 @@ def distance_matrix(
     Parameters
     ----------
     adata
-        AnnData or the path of an ``.h5ad`` or ``.zarr``, n_obs × n_vars; or cells × features as a NumPy array or a
-        SciPy sparse matrix. It is not modified.
+        AnnData or the path of an ``.h5ad`` or ``.zarr``, n_obs × n_vars, or a list of them; or cells × features as a
+        NumPy array or a SciPy sparse matrix. It is not modified.
     pert_col
         Column of ``obs`` with the group of each cell, or the labels themselves, one a cell. Cells without a label are
         left out, with a warning.

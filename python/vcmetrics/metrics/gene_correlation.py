@@ -62,9 +62,9 @@ def gene_correlation(
     Parameters
     ----------
     pred, real
-        AnnData or paths of cells (n_obs × n_vars); or tables of profiles, one a perturbation: DataFrames (index labels,
-        columns genes), or arrays with ``labels`` and ``var_names``. Both sides hold the same perturbations and genes,
-        in any order.
+        AnnData or paths of cells (n_obs × n_vars), or lists of them; or tables of profiles, one a perturbation:
+        DataFrames (index labels, columns genes), or arrays with ``labels`` and ``var_names``. Both sides hold the same
+        perturbations and genes, in any order.
     pert_col, control
         Column of ``obs`` with the labels, and that of the control cells, which are no row of their own.
     over

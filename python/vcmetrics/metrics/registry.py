@@ -50,6 +50,17 @@ _FAMILIES = (
     "cells",
     "clustering",
     "coexpression",
+    "profile_error",
+    "weighted_error",
+    "norm_error",
+    "delta_correlation",
+    "r2",
+    "direction",
+    "variation",
+    "effect_lists",
+    "signed_p",
+    "per_gene",
+    "cell_range",
 )
 
 

@@ -74,9 +74,10 @@ def discrimination(
     Parameters
     ----------
     pred, real
-        AnnData or path of an ``.h5ad`` or ``.zarr`` (n_obs × n_vars cells), or profiles: an array (n_perturbations ×
-        n_genes, float32 or float64, any library with DLPack in host memory) with ``labels``, or a data frame with
-        labels as index and genes as columns. Genes are aligned by name, labels too. Neither is modified.
+        AnnData or path of an ``.h5ad`` or ``.zarr`` (n_obs × n_vars cells), or a list of them; or profiles: an array
+        (n_perturbations × n_genes, float32 or float64, any library with DLPack in host memory) with ``labels``, or a
+        data frame with labels as index and genes as columns. Genes are aligned by name, labels too. Neither is
+        modified.
     pert_col, control
         Column of ``obs`` with the labels, and the control's label (of cells, or of a row of profiles).
     space

@@ -119,9 +119,9 @@ def score(
     Parameters
     ----------
     pred, real
-        AnnData, or the path of an ``.h5ad`` or ``.zarr``; n_obs × n_vars each, over the same genes. ``pred`` may be a
-        packed submission (``.vcc``), ``real`` a :class:`GroupSummary` made by an earlier call (see ``cache``). Nothing
-        of the caller's is modified.
+        AnnData, or the path of an ``.h5ad`` or ``.zarr``; n_obs × n_vars each, over the same genes. Several are one
+        data set, as in :func:`vcmetrics.summarize`. ``pred`` may be a packed submission (``.vcc``), ``real`` a
+        :class:`GroupSummary` made by an earlier call (see ``cache``). Nothing of the caller's is modified.
     preset
         Rule set; see :func:`list_presets`. ``"vcc2026"`` takes raw counts and accepts a prediction without control
         cells.

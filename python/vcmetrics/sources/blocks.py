@@ -62,13 +62,18 @@ def rows_in_blocks(rows: Rows, limit: int, start: int = 0) -> Iterator[Block]:
 
 def _announce(array: ChunkedArray) -> None:
     """Have the system read mapped pages ahead: faults alone come one behind the other."""
-    mapping = mapping_of(array.buffer)
-    if mapping is None or not len(array) or not hasattr(mmap, "MADV_WILLNEED"):
-        return
-    begin = int(array.offsets.min()) // mmap.PAGESIZE * mmap.PAGESIZE
-    end = int((array.offsets + np.diff(array.starts) * array.dtype.itemsize).max())
-    if end - begin <= 2 * len(array) * array.dtype.itemsize + mmap.PAGESIZE:  # pieces that lie together
-        mapping.madvise(mmap.MADV_WILLNEED, begin, end - begin)
+    for number, buffer in enumerate(array.buffers):
+        mapping = mapping_of(buffer)
+        if mapping is None or not len(array) or not hasattr(mmap, "MADV_WILLNEED"):
+            continue
+        here = slice(None) if array.which is None else array.which == number
+        sizes = np.diff(array.starts)[here] * array.dtype.itemsize
+        if not sizes.size:
+            continue
+        begin = int(array.offsets[here].min()) // mmap.PAGESIZE * mmap.PAGESIZE
+        end = int((array.offsets[here] + sizes).max())
+        if end - begin <= 2 * int(sizes.sum()) + mmap.PAGESIZE:  # pieces that lie together
+            mapping.madvise(mmap.MADV_WILLNEED, begin, end - begin)
 
 
 def _cut(indptr: NDArray[np.int64], limit: int, first: int = 0) -> Iterator[tuple[int, int]]:

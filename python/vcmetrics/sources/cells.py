@@ -14,6 +14,7 @@ from vcmetrics._errors import DataError, VcmetricsWarning
 from vcmetrics.backend.memory import current_budget
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.sources.genes import some
+from vcmetrics.sources.joined import looks_joined, matching, open_joined
 from vcmetrics.sources.memory import MemoryAnnData, looks_like_anndata
 from vcmetrics.sources.packed import PackedAnnData, looks_packed, open_packed
 from vcmetrics.sources.rows import Rows
@@ -33,8 +34,10 @@ def open_cells(data: object, *, layer: str | None = None, name: str | None = Non
     Parameters
     ----------
     data
-        AnnData (in memory, backed or a view), path to an ``.h5ad`` file, a ``.zarr`` store or a packed submission
-        (``.vcc``), or :class:`Cells`.
+        AnnData (in memory, backed, read lazily, held by Dask, or a view), path to an ``.h5ad`` file, a ``.zarr`` store
+        or a packed submission (``.vcc``), or :class:`Cells`. Several of them are one data set: a list or tuple of paths
+        and AnnData, a pattern such as ``"plates/*.h5ad"`` (sorted by name), or a mapping, whose keys become the column
+        ``file`` of ``obs``. They need the same genes, in any order, and the columns that are read.
     layer
         Read this layer; None reads ``X``.
     name
@@ -68,6 +71,9 @@ def open_store(data: object, name: str | None = None) -> Store:
     """What holds the cells, opened; its matrix has not been looked at. Parameters and errors as :func:`open_cells`."""
     path = as_path(data)
     store: Store
+    several = matching(path) if path is not None else None
+    if several is not None or looks_joined(data):
+        return open_joined(data if several is None else several, name, open_store)
     if path is not None:
         store = open_packed(path) if looks_packed(path) else StoredAnnData(path)
         if name is not None:
@@ -75,8 +81,13 @@ def open_store(data: object, name: str | None = None) -> Store:
         return store
     if looks_like_anndata(data):
         return MemoryAnnData(data, name or "adata")
-    msg = f"expected AnnData or a path to an .h5ad file or .zarr store, got {type(data).__name__}"
+    msg = f"expected AnnData, a path to an .h5ad file or .zarr store, or a list of these, got {type(data).__name__}"
     raise TypeError(msg)
+
+
+def holds_cells(data: object) -> bool:
+    """Whether :func:`open_cells` takes ``data``: opened cells, AnnData, a path, or several of the last two."""
+    return isinstance(data, Cells) or as_path(data) is not None or looks_like_anndata(data) or looks_joined(data)
 
 
 class Cells:
@@ -365,7 +376,7 @@ class Cells:
 
                 rows = self.rows()
                 threads = resolve_threads()
-                for array in (rows.indptr.view(np.uint8), rows.indices.buffer, rows.data.buffer):
+                for array in (rows.indptr.view(np.uint8), *rows.indices.buffers, *rows.data.buffers):
                     digest.update(_core.block_digests(array, threads))
             self._fingerprint = digest.hexdigest()
         return self._fingerprint

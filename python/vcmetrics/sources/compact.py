@@ -46,8 +46,7 @@ def _cut(array: ChunkedArray, n: int) -> ChunkedArray:
     """Leave out what SciPy lets stand behind the last row."""
     if len(array) == n:
         return array
-    pieces = int(np.searchsorted(array.starts, n))
-    return ChunkedArray(array.buffer, array.offsets[:pieces], np.append(array.starts[:pieces], n), array.dtype)
+    return array.between(0, n)
 
 
 class _Growing:

@@ -142,11 +142,12 @@ def mapping_of(array: NDArray[Any]) -> mmap.mmap | None:
 def release(rows: Rows) -> None:
     """Give the pages of mapped rows back; whoever reads them again has them from the page cache or the disk."""
     for array in (rows.indices, rows.data):
-        mapping = mapping_of(array.buffer)
-        if mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
-            mapping.madvise(mmap.MADV_DONTNEED)
+        for buffer in array.buffers:
+            mapping = mapping_of(buffer)
+            if mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
+                mapping.madvise(mmap.MADV_DONTNEED)
 
 
 def is_mapped(rows: Rows) -> bool:
-    """Whether rows lie in a file, not in memory."""
-    return mapping_of(rows.data.buffer) is not None
+    """Whether rows lie in files, not in memory; some of them is enough."""
+    return any(mapping_of(buffer) is not None for buffer in rows.data.buffers)

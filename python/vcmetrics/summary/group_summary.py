@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from vcmetrics._errors import DataError
 from vcmetrics.backend.memory import current_budget
 from vcmetrics.backend.threads import resolve_threads
-from vcmetrics.sources.rows import ChunkedArray, Rows
+from vcmetrics.sources.rows import ChunkedArray, Rows, RowsElsewhere
 from vcmetrics.summary.archive import map_archive, write_archive
 from vcmetrics.summary.plan import Groups
 from vcmetrics.summary.single_precision import exponentiated, log_normalised, per_million
@@ -122,6 +122,8 @@ class GroupSummary:
         except KeyError:
             have = [f"{k}/{f}" for k, t in self.tables.items() for f in t]
             msg = f"{self.name}: table {key}/{name} was not gathered (there are: {', '.join(have)})"
+            if name in DERIVED:
+                msg += "; for merged summaries, merge_summaries(..., data=) computes it"
             raise KeyError(msg) from None
 
     def has(self, recipe: Recipe) -> bool:
@@ -134,24 +136,19 @@ class GroupSummary:
 
         Additive tables are added, label by label. Rank sums and jackknife terms are kept for labels that only one side
         holds, when both were taken against the same control; where any label is on both sides, or the
-        controls differ, they are left out and :meth:`finish` computes them again from the cells.
+        controls differ, they are left out: :func:`vcmetrics.merge_summaries` computes them again from the cells.
+        Control cells that differ are put together.
 
         Raises
         ------
         DataError
-            If the genes, the control label or the gathered tables differ.
+            If the genes, the control label, the gathered tables or the settings differ.
         """
-        if not np.array_equal(self.genes, other.genes):
-            msg = (
-                f"{self.name} and {other.name} cannot be merged: their genes differ; summarise them over the same genes"
-            )
-            raise DataError(msg)
-        if self.control != other.control or set(self.tables) != set(other.tables):
-            msg = f"{self.name} and {other.name} cannot be merged: control label or gathered tables differ"
-            raise DataError(msg)
+        self._check_alike(other)
         labels = tuple(sorted(set(self.labels) | set(other.labels)))
         shared = set(self.labels) & set(other.labels)
-        same_control = self.control_digest == other.control_digest and shared <= {self.control}
+        same_cells = bool(self.control_digest) and self.control_digest == other.control_digest
+        same_control = same_cells and shared <= {self.control}
         at = {x: k for k, x in enumerate(labels)}
         mine = np.array([at[x] for x in self.labels], np.int64)
         theirs = np.array([at[x] for x in other.labels], np.int64)
@@ -171,19 +168,25 @@ class GroupSummary:
         for key, mine_tables in self.tables.items():
             tables[key] = {}
             for name, a in mine_tables.items():
-                b = other.tables[key][name]
+                b = other.tables[key].get(name)
                 if name in ADDITIVE:
+                    assert b is not None
                     merged = put(a, b, 0, add=True)
                     if keep_control:
                         merged[at[self.control]] = a[self.labels.index(self.control)]
                     tables[key][name] = merged
-                elif same_control:
+                elif b is not None and (same_control or (name == "jackknife" and not shared)):
                     tables[key][name] = put(a, b, -1, add=False)
         n = put(self.n, other.n, 0, add=True)
         totals = put(self.totals, other.totals, 0, add=True)
         if keep_control:
             row = self.labels.index(self.control)
             n[at[self.control]], totals[at[self.control]] = self.n[row], self.totals[row]
+        control, print_of = self.control_side, self.control_digest
+        if not same_control:
+            control = _both(self.control_side, other.control_side)
+            known = self.control_digest and other.control_digest
+            print_of = digest(self.control_digest, other.control_digest) if known else ""
         return replace(
             self,
             name=f"{self.name}+{other.name}",
@@ -191,10 +194,47 @@ class GroupSummary:
             n=n,
             totals=totals,
             tables=tables,
-            control_side=self.control_side if same_control else None,
-            control_digest=self.control_digest if same_control else "",
+            control_side=control,
+            control_digest=print_of,
             fingerprint=digest(self.fingerprint, other.fingerprint),
+            facts=self._facts_of_both(other),
         )
+
+    def _check_alike(self, other: GroupSummary) -> None:
+        """Refuse to merge what was not gathered alike."""
+        pair = f"{self.name} and {other.name} cannot be merged"
+        if not np.array_equal(self.genes, other.genes):
+            from vcmetrics.sources.genes import align_genes
+
+            try:
+                align_genes(other.genes, self.genes, pred_name=other.name, real_name=self.name)
+                what = "they are the same in another order"
+            except DataError as error:
+                what = str(error)
+            msg = f"{pair}: their genes differ ({what}); summarise them over the same genes"
+            raise DataError(msg)
+        if self.control != other.control:
+            msg = f"{pair}: their controls are {self.control!r} and {other.control!r}; summarise them with one control="
+            raise DataError(msg)
+        mine, theirs = (
+            {f"{k}/{f}" for k, t in s.tables.items() for f in t if f in ADDITIVE} | set(s.tables) for s in (self, other)
+        )
+        if mine != theirs:
+            only = ", ".join(sorted(mine ^ theirs))
+            msg = f"{pair}: only one of them has {only}; summarise them with the same fields= and target_sum="
+            raise DataError(msg)
+        for fact in ("kind", "gate", "jackknife_target"):
+            a, b = self.facts.get(fact), other.facts.get(fact)
+            if fact in self.facts and fact in other.facts and a != b:
+                msg = f"{pair}: {fact} is {a!r} in one and {b!r} in the other; summarise them alike"
+                raise DataError(msg)
+
+    def _facts_of_both(self, other: GroupSummary) -> dict[str, Any]:
+        """Facts that hold of both; values are of single precision where all are."""
+        facts = {key: value for key, value in self.facts.items() if key in other.facts and other.facts[key] == value}
+        if "single" in self.facts and "single" in other.facts:
+            facts["single"] = bool(self.facts["single"] and other.facts["single"])
+        return facts
 
     def finish(self, side: Side, recipe: Recipe, control: Side | None = None, **how: Any) -> GroupSummary:
         """Compute the derived fields (rank sums, jackknife) of ``recipe`` from the cells of all labels.
@@ -218,8 +258,8 @@ class GroupSummary:
             rows = self.control_side.rows
             arrays |= {
                 "control/indptr": rows.indptr,
-                "control/indices": rows.indices.buffer.view(rows.indices.dtype),
-                "control/data": rows.data.buffer.view(rows.data.dtype),
+                "control/indices": rows.indices.read(0, rows.nnz),
+                "control/data": rows.data.read(0, rows.nnz),
                 "control/totals": self.control_side.totals,
             }
         head: dict[str, Any] = {
@@ -292,6 +332,14 @@ class GroupSummary:
         )
 
 
+def _both(a: Side | None, b: Side | None) -> Side | None:
+    """Control cells of two data sets together; None where those of one are not kept."""
+    if a is None or b is None:
+        return None
+    groups = Groups(a.groups.labels, np.concatenate([a.groups.codes, b.groups.codes]), a.groups.control)
+    return Side(Rows.joined([a.rows, b.rows]), np.concatenate([a.totals, b.totals]), groups)
+
+
 def digest(*parts: object) -> str:
     """Short digest of the parts' texts."""
     h = hashlib.sha256()
@@ -315,6 +363,9 @@ def gather(
     """
     from vcmetrics.summary import cell_pass
 
+    for side in (side for pair in pairs for side in pair if side is not None):
+        if isinstance(side.rows, RowsElsewhere):
+            return side.rows.gather(pairs, recipe, progress)
     kernel = SINGLE_PRECISION.get(recipe.key)
     how: dict[str, Any] = {"n_threads": n_threads, "progress": progress}
     if "expm1_32" in recipe.fields:

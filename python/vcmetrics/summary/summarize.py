@@ -66,7 +66,9 @@ def summarize(
     Parameters
     ----------
     adata
-        AnnData, or the path of an ``.h5ad`` or ``.zarr``; n_obs × n_vars. It is not modified.
+        AnnData, or the path of an ``.h5ad`` or ``.zarr``; n_obs × n_vars. It is not modified. Several are one data set,
+        their cells one behind the other: a list or tuple, a pattern (``"plates/*.h5ad"``), or a mapping whose keys
+        become the column ``file`` of ``obs``. They hold the same genes, in any order.
     pert_col
         Column of ``obs`` with the perturbation labels.
     control
@@ -193,6 +195,10 @@ def summarize(
                 "kind": "counts" if counts else "discrete",
                 "single": cells.dtype.itemsize <= 4,
                 "target_sum": recipe.scale,
+                "pert_col": pert_col,
+                "layer": layer,
+                "gate": gate,
+                "jackknife_target": jackknife_target,
             },
         )
 
@@ -230,7 +236,7 @@ def pseudobulk(
     Parameters
     ----------
     adata
-        AnnData or path; n_obs × n_vars.
+        AnnData or path, or several; n_obs × n_vars; see :func:`summarize`.
     pert_col
         Column of ``obs`` with the labels.
     space
@@ -323,7 +329,7 @@ def differential_expression(
     Parameters
     ----------
     adata
-        AnnData, or path of an ``.h5ad`` or ``.zarr``; n_obs × n_vars.
+        AnnData, or path of an ``.h5ad`` or ``.zarr``, or several; n_obs × n_vars; see :func:`summarize`.
     pert_col, control
         Column of labels, and the label that is the reference.
     mode
