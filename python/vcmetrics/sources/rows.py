@@ -96,21 +96,18 @@ class ChunkedArray:
 
     def pieces(self, begin: NDArray[np.int64], end: NDArray[np.int64]) -> ChunkedArray:
         """Ranges ``begin[i] … end[i] - 1`` one behind the other, left where they lie."""
-        size = self.dtype.itemsize
-        offsets: list[int] = []
-        lengths: list[int] = []
-        which: list[int] = []
         first = np.searchsorted(self.starts, begin, side="right") - 1
-        for at, stop, piece in zip(begin.tolist(), end.tolist(), first.tolist(), strict=True):
-            while at < stop:
-                until = min(stop, int(self.starts[piece + 1]))
-                offsets.append(int(self.offsets[piece]) + (at - int(self.starts[piece])) * size)
-                lengths.append(until - at)
-                which.append(piece)
-                at, piece = until, piece + 1
-        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        numbers = None if self.which is None else self.which[np.array(which, np.int64)]
-        return replace(self, offsets=np.array(offsets, np.int64), starts=starts, which=numbers)
+        last = np.maximum(first, np.searchsorted(self.starts, end) - 1)
+        counts = np.where(end > begin, last - first + 1, 0)
+        owner = np.repeat(np.arange(begin.size), counts)
+        piece = first[owner] + np.arange(owner.size) - np.repeat(np.cumsum(counts) - counts, counts)
+        at = np.maximum(begin[owner], self.starts[piece])
+        lengths = np.minimum(end[owner], self.starts[piece + 1]) - at
+        offsets = self.offsets[piece] + (at - self.starts[piece]) * self.dtype.itemsize
+        kept = lengths > 0
+        starts = np.concatenate([[0], np.cumsum(lengths[kept])]).astype(np.int64)
+        which = None if self.which is None else self.which[piece[kept]]
+        return replace(self, offsets=offsets[kept].astype(np.int64), starts=starts, which=which)
 
     def args(self) -> tuple[object, ...]:
         """The part of :meth:`Rows.args` that stands for this array; offsets count from the first buffer."""

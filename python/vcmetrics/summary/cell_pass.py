@@ -19,7 +19,7 @@ from vcmetrics import _core
 from vcmetrics.backend.memory import available_memory, current_budget
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.sources.blocks import rows_in_blocks
-from vcmetrics.sources.compact import BLOCK_VALUES, canonical
+from vcmetrics.sources.compact import BLOCK_VALUES, canonical, copied_rows
 from vcmetrics.sources.rows import Rows
 from vcmetrics.sources.spill import SpilledRows, is_mapped, release
 from vcmetrics.summary.checkpoint import Checkpoint
@@ -118,6 +118,7 @@ class Cut:
     n_parts: int
     words: str
     batches: tuple[tuple[NDArray[np.int64], ...], ...] = ()  # a batch: the groups of each pair's side
+    copied: bool = False  # whether a batch is copied together first: its cells lie apart in a file
 
 
 def plan_cut(pairs: Sequence[Pair], recipe: Recipe, *, kind: str | None = None, kept: bool = False) -> Cut:
@@ -151,7 +152,13 @@ def plan_cut(pairs: Sequence[Pair], recipe: Recipe, *, kind: str | None = None, 
     largest = max(int(_values_of_groups(s).max(initial=0)) * _bytes_a_value(s, per_value) for s in sides)
     oversized = 16 * in_control > 3 * budget.part or largest > 2 * budget.part
     if kind == "groups" or (kind is None and (per_value or (not oversized and by_groups <= by_genes))):
-        return Cut("groups", len(batches), f"{len(batches)} batches of perturbations ({sizes}, {order})", batches)
+        return Cut(
+            "groups",
+            len(batches),
+            f"{len(batches)} batches of perturbations ({sizes}, {order})",
+            batches,
+            not sequential,
+        )
     return Cut("genes", n_ranges, f"{n_ranges} ranges of genes, spilled ({sizes}, {order})")
 
 
@@ -225,6 +232,7 @@ def by_groups(
 
     ``run(pairs, recipe, n_threads=, progress=)`` makes one batch.
     """
+    part = _copied_part if cut.copied else _part
     ranked = "rank" in recipe.fields
     kept: dict[int, Side] = {}
     for side, control in pairs:
@@ -244,10 +252,10 @@ def by_groups(
             if control is None and side.groups.control_code in groups and against is not None:
                 # a control has no rank sums against itself
                 own = np.array([side.groups.control_code], np.int64)
-                wanted.append(((_part(side, own), None), i, own, False))
+                wanted.append(((part(side, own), None), i, own, False))
                 groups = groups[groups != side.groups.control_code]
             if groups.size:
-                wanted.append(((_part(side, groups), against), i, groups, True))
+                wanted.append(((part(side, groups), against), i, groups, True))
         for with_ranks in (True, False):
             some = [w for w in wanted if w[3] == with_ranks]
             if not some:
@@ -288,6 +296,17 @@ def _part(side: Side, groups: NDArray[np.int64]) -> Side:
     moved[groups] = np.arange(groups.size)
     labels = tuple(side.groups.labels[g] for g in groups.tolist())
     return replace(side, groups=Groups(labels, moved[side.groups.codes], side.groups.control))
+
+
+def _copied_part(side: Side, groups: NDArray[np.int64]) -> Side:
+    """The cells of these groups alone; a compact copy where they lie in a file."""
+    chosen = _part(side, groups)
+    if not is_mapped(side.rows):
+        return chosen
+    cells = np.flatnonzero(chosen.groups.codes >= 0)
+    codes = np.ascontiguousarray(chosen.groups.codes[cells])
+    rows = copied_rows(side.rows, cells, resolve_threads(None))
+    return Side(rows, np.ascontiguousarray(side.totals[cells]), replace(chosen.groups, codes=codes))
 
 
 def _tables_of(side: Side, recipe: Recipe) -> dict[str, Array]:

@@ -78,11 +78,11 @@ class Side:
 
     def control_cells(self) -> Side:
         """The control cells alone, copied compactly."""
-        from vcmetrics.sources.compact import canonical
+        from vcmetrics.sources.compact import copied_rows
 
         chosen = np.flatnonzero(self.groups.codes == self.groups.control_code)
         groups = Groups((self.groups.control,), np.zeros(chosen.size, np.int32), self.groups.control)
-        return Side(canonical(self.rows.take(chosen), resolve_threads(None)), self.totals[chosen], groups)
+        return Side(copied_rows(self.rows, chosen, resolve_threads(None)), self.totals[chosen], groups)
 
 
 @dataclass(frozen=True)
