@@ -32,7 +32,9 @@ def test_row_is_complete(spec: MetricSpec) -> None:
     assert spec.definition
     assert spec.invariants
     assert spec.needs
-    assert spec.needs <= {"profiles", "correction", "variance", "batches", "de", "cells"}
+    assert spec.needs <= {"profiles", "correction", "variance", "batches", "train", "de", "cells"}
+    assert all(spec.pitfalls)
+    assert set(spec.required) <= set(spec.defaults)
     low, high = spec.bounds
     assert low < high
     if spec.better == "higher" and spec.best is not None:

@@ -56,6 +56,8 @@ class Worker {
   };
 
   void sums(std::size_t s, std::int64_t k, std::int64_t gene);
+  // Logs of a block's genes at every further depth.
+  void logs(std::size_t s, std::int64_t first_gene, std::int64_t n_genes);
   void ranks(std::int64_t k, std::int64_t gene);
   double control_mean(const Reference& reference, std::int64_t k) const;
   void keys_of(std::size_t s, std::int64_t g, std::int64_t k, std::vector<double>& keys) const;

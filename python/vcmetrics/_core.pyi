@@ -13,7 +13,7 @@ def add_co_moments(state: numpy.typing.NDArray[numpy.float64], x: typing.Any, ro
     """
 def add_rows(rows: tuple, totals: typing.Any, codes: typing.Any, key: str, scale: typing.SupportsFloat | typing.SupportsIndex, into: dict, first_row: typing.SupportsInt | typing.SupportsIndex, n_threads: typing.SupportsInt | typing.SupportsIndex) -> None:
     """
-    Add cells to the tables of `into` (n, and any of sum, linear, log1p, expm1, square, nonzero), in the order of the rows.
+    Add cells to the tables of `into` (n, and any of sum, linear, log1p, log1p_square, expm1, square, nonzero), in the order of the rows.
     """
 def bh(p: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
     """
@@ -55,9 +55,9 @@ def fill_rows(rows: tuple, n_threads: typing.SupportsInt | typing.SupportsIndex,
     """
     Write canonical rows into given arrays at indptr.
     """
-def gather(sides: list, n_cols: typing.SupportsInt | typing.SupportsIndex, key: str, scale: typing.SupportsFloat | typing.SupportsIndex, gate: typing.SupportsFloat | typing.SupportsIndex | None, fields: collections.abc.Set[str], jackknife_target: typing.SupportsFloat | typing.SupportsIndex, n_threads: typing.SupportsInt | typing.SupportsIndex, progress: typing.Any = None, n_wanted: typing.SupportsInt | typing.SupportsIndex | None = None) -> list:
+def gather(sides: list, n_cols: typing.SupportsInt | typing.SupportsIndex, key: str, scale: typing.SupportsFloat | typing.SupportsIndex, gate: typing.SupportsFloat | typing.SupportsIndex | None, fields: collections.abc.Set[str], jackknife_target: typing.SupportsFloat | typing.SupportsIndex, n_threads: typing.SupportsInt | typing.SupportsIndex, progress: typing.Any = None, n_wanted: typing.SupportsInt | typing.SupportsIndex | None = None, depths: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = []) -> list:
     """
-    Group sums, rank sums against a control and the jackknife correction, one dict a side; sides from n_wanted on lend their control and get no tables.
+    Group sums, rank sums against a control and the jackknife correction, one dict a side; depths: further library sizes at which log1p (and log1p_square) are summed, one dict each in 'depths'; sides from n_wanted on lend their control and get no tables.
     """
 def group_moments(cells: typing.Any, codes: typing.Any, n_groups: typing.SupportsInt | typing.SupportsIndex, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> tuple:
     """

@@ -13,7 +13,10 @@ from vcmetrics.metrics.pair import Pair
 from vcmetrics.metrics.registry import MetricSpec, get, rows
 from vcmetrics.summary.effect_reference import REFERENCES
 
-SUMMARY_METRICS = [spec for spec in rows() if "cells" not in spec.needs and spec.extra is None]
+# what a random pair does not hold, or what has no default, is tested beside its row
+SUMMARY_METRICS = [
+    spec for spec in rows() if not spec.needs & {"cells", "train"} and spec.extra is None and not spec.required
+]
 # what presets may choose, beside the defaults
 CHOICES = {
     "alpha": (0.05, 0.01),
@@ -46,7 +49,7 @@ CHOICES = {
     "column": ("p_value", "p_adj"),
     "clip": (4.0, None, 1.0),
     "min_expression": (None, 0.1),
-    "min_variance": (None, 0.2),
+    "min_variance": (None, 0.2001),  # no variance of eighths, so rounding decides nothing
     "ddof": (0, 1),
     "within": (1.0, 0.3),
     "above": (0.0, 2.0),
@@ -55,6 +58,10 @@ CHOICES = {
 }
 # of parameters whose values differ from row to row
 OWN_CHOICES = {
+    # references of match ranks are tested in test_match_ranks, target ranks by value in theirs
+    **{spec.name: {"reference": ("none", "control")} for spec in rows() if spec.family == "match_ranks"},
+    **{spec.name: {"of": ("value", "effect")} for spec in rows() if spec.family == "target_ranking"},
+    "r_gene_within": {"method": ("pearson", "spearman")},
     "squared_error": {"reduce": ("mean", "sum", "root", "root_sum")},
     "absolute_error": {"reduce": ("mean", "sum")},
     # ties of effects against a mean are a matter of its rounding; see test_delta_correlation for the others
@@ -93,7 +100,8 @@ def agree(spec: MetricSpec, fast: np.ndarray, slow: np.ndarray, note: str) -> No
 @given(seed=st.integers(0, 2**32), n=st.integers(1, 6), g=st.integers(1, 24))
 def test_formula_equals_reference(spec: MetricSpec, make_pair: Callable[..., Pair], seed: int, n: int, g: int) -> None:
     pair = make_pair(seed, n, g)
-    if spec.defaults.get("exclude") == "panel" and np.unique(pair.own[pair.own >= 0]).size == g:
+    by_panel = "panel" in (spec.defaults.get("exclude"), spec.defaults.get("scope"))
+    if by_panel and np.unique(pair.own[pair.own >= 0]).size == g:
         return  # refused: no gene is left (see test_discrimination)
     if spec.name.startswith("expr_") and g == 1 and (pair.own >= 0).any():
         return  # no gene is scored at all

@@ -12,7 +12,7 @@ from vcmetrics._errors import DataError
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.baselines.formulas import Asked, Floats, Source, parts_of
 from vcmetrics.presets.preset import get_preset
-from vcmetrics.scoring.jobs import default_column
+from vcmetrics.scoring.reading import default_column
 from vcmetrics.sources import Rows, align_genes, open_cells
 from vcmetrics.sources.cells import Cells
 from vcmetrics.sources.genes import some

@@ -31,6 +31,7 @@ COMMANDS = {
     "cell-eval": "cell-eval's commands, options and files: run, prep, baseline, score.",
     "cell-eval2": "cell-eval2's commands, options and files: run, baseline, score, prep-real-bundle.",
     "demo": "Score three stand-ins for a model on real data that ship with the package.",
+    "metrics": "Say what each metric means: formula, chance, invariances, pitfalls, source.",
     "info": "Show presets, metrics and what this installation can use.",
 }
 

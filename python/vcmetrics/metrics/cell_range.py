@@ -262,6 +262,7 @@ literature_row(
     needs=("profiles", "variance", "cells"),
     best=None,
     **_SHARE,
+    pitfalls=("The range of single cells is wide: predicting the control is mostly inside.",),
 )
 literature_row(
     "sigma_distance",
@@ -274,6 +275,7 @@ literature_row(
     "common_shift",
     "scale_degree_0",
     needs=("profiles", "variance"),
+    pitfalls=("The spread of single cells is the unit: small effects vanish in it.",),
 )
 literature_row(
     "sigma_share",
@@ -288,6 +290,7 @@ literature_row(
     needs=("profiles", "variance"),
     best=1.0,
     **_SHARE,
+    pitfalls=("Predicting the control is mostly within one standard deviation of single cells.",),
 )
 literature_row(
     "fold_change_gap",
@@ -297,4 +300,5 @@ literature_row(
     "mean_g |b̂/c - b/c| over genes with b/c beyond a bound",
     "GEARS, fold_change_gap",
     {"above": 0.0, "below": None, "min_mean": 0.5, **CHOICE},
+    pitfalls=("Fold changes of low controls explode; only genes above min_mean count.",),
 )

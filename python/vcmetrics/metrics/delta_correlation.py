@@ -223,6 +223,11 @@ for _method in METHODS:
         best=1.0,
         chance=0.0,
         bounds=(-1.0, 1.0),
+        pitfalls=(
+            "Against the control, the effect that all perturbations share already correlates.",
+            "A perturbed mean that holds the truth of the scored perturbation leaks it: see leave_one_out.",
+            "Undefined for constant (cosine: zero) effects; how many there are says effect_undefined.",
+        ),
     )
 literature_row(
     "effect_undefined",
@@ -238,6 +243,7 @@ literature_row(
     better="none",
     best=None,
     bounds=(0.0, 1.0),
+    pitfalls=("Counts what other rows leave out: read it beside their means.",),
 )
 literature_row(
     "r2_pearson",
@@ -251,4 +257,5 @@ literature_row(
     better="higher",
     best=1.0,
     bounds=(0.0, 1.0),
+    pitfalls=("Never negative, and the same for a prediction and its opposite; raw profiles reach 0.9 for no change.",),
 )

@@ -238,6 +238,10 @@ for _outcome, _definition, _better, _best in _SHARES:
         better=_better,
         best=_best,
         bounds=(0.0, 1.0),
+        pitfalls=(
+            "The own target gene is inside unless it is excluded.",
+            "Signs of genes without any effect are noise: over all genes chance is near a half.",
+        ),
     )
 literature_row(
     "direction_p_value",
@@ -251,6 +255,10 @@ literature_row(
     better="none",
     best=None,
     bounds=(0.0, 1.0),
+    pitfalls=(
+        "A p-value falls with the number of genes; it is no measure of agreement.",
+        "Agreement and opposition give the same small p.",
+    ),
 )
 literature_row(
     "fold_change_contrast",
@@ -266,4 +274,8 @@ literature_row(
     chance=0.0,
     bounds=(-np.inf, np.inf),
     unit="log1p",
+    pitfalls=(
+        "In the unit of the effect: not comparable between data sets.",
+        "Undefined where nothing is predicted up, or nothing down.",
+    ),
 )

@@ -196,6 +196,10 @@ literature_row(
     better="higher",
     best=None,
     bounds=(0.0, np.inf),
+    pitfalls=(
+        "Both lists hold the own target gene unless it is excluded.",
+        "Average ranks at ties can select more or fewer than k genes.",
+    ),
 )
 literature_row(
     "jaccard_top",
@@ -212,6 +216,7 @@ literature_row(
     better="higher",
     best=None,
     bounds=(0.0, 1.0),
+    pitfalls=("The observed list is by test, the predicted one by size: a perfect prediction need not score 1.",),
 )
 literature_row(
     "deg_recall",
@@ -223,4 +228,8 @@ literature_row(
     {"alpha": 0.05, "min_abs_lfc": 0.5, "single_precision": False},
     needs=("de",),
     **_SHARE,
+    pitfalls=(
+        "Precision does not enter: calling every gene scores 1.",
+        "The number of predicted cells sets the power of the predicted side's test.",
+    ),
 )

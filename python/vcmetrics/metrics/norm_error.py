@@ -172,6 +172,7 @@ literature_row(
     "common_shift",
     "scale_degree_2",
     unit="log1p²",
+    pitfalls=("A component of norm_mse; large effects dominate its mean.",),
 )
 literature_row(
     "norm_mse_effect",
@@ -186,6 +187,7 @@ literature_row(
     better="none",
     best=None,
     unit="log1p²",
+    pitfalls=("A component of norm_mse: the error of predicting no effect, nothing of the prediction.",),
 )
 register(
     MetricSpec(
@@ -204,6 +206,10 @@ register(
         denominator="norm_mse_effect",
         parity=CLOSE,
         source="PRESAGE, its normalised error (1: predicts the control)",
+        pitfalls=(
+            "A ratio of sums: the strongest perturbations decide it.",
+            "1 is predicting the control, not the mean of all perturbations, which is often well below 1.",
+        ),
     )
 )
 literature_row(
@@ -216,6 +222,7 @@ literature_row(
     {"quantile": 0.1, **CHOICE},
     "common_shift",
     "scale_degree_0",
+    pitfalls=("The quantile is taken over the scored panel, so a value depends on who is scored together.",),
 )
 literature_row(
     "norm_error",
@@ -228,4 +235,5 @@ literature_row(
     "common_shift",
     "scale_degree_1",
     unit="log1p",
+    pitfalls=("The direction of the effect does not enter: an opposite prediction of equal size scores 0.",),
 )

@@ -34,7 +34,7 @@ def gene_columns(
     return pair.shared(("gene_columns", method == "spearman", min_expression, min_variance), make)
 
 
-def _everywhere(pair: Pair, values: Values, statistic: str) -> Values:
+def everywhere(pair: Pair, values: Values, statistic: str) -> Values:
     """A statistic over genes, in every row."""
     if statistic not in STATISTICS:
         msg = f"statistic={statistic!r} is not known; choose from {', '.join(STATISTICS)}"
@@ -87,7 +87,7 @@ def r_gene(
         msg = f"method={method!r} is not known; choose from pearson, spearman, concordance"
         raise ValueError(msg)
     table = gene_columns(pair, method, min_expression, min_variance)
-    return _everywhere(pair, table[method][table["included"]], statistic)
+    return everywhere(pair, table[method][table["included"]], statistic)
 
 
 def gene_dispersion_ratio(
@@ -127,7 +127,7 @@ def gene_dispersion_ratio(
     Predicted (1, 2, 3), observed (2, 4, 6): 0.5.
     """
     table = gene_columns(pair, "pearson", min_expression, min_variance)
-    return _everywhere(pair, table["dispersion_ratio"][table["included"]], statistic)
+    return everywhere(pair, table["dispersion_ratio"][table["included"]], statistic)
 
 
 def genes_predicted_constant(
@@ -177,6 +177,10 @@ literature_row(
     chance=0.0,
     bounds=(-1.0, 1.0),
     panel="whole",
+    pitfalls=(
+        "Genes predicted constant have no value and leave the summary: see genes_predicted_constant.",
+        "A prediction that knows only each study's mean scores high where studies differ: see r_gene_within.",
+    ),
 )
 literature_row(
     "gene_dispersion_ratio",
@@ -192,6 +196,10 @@ literature_row(
     best=None,
     bounds=(0.0, np.inf),
     panel="whole",
+    pitfalls=(
+        "1 says that predictions vary as much as truths, not that they vary alike.",
+        "Noise of few cells widens the observed spread.",
+    ),
 )
 literature_row(
     "genes_predicted_constant",
@@ -206,4 +214,5 @@ literature_row(
     "prediction_scale",
     bounds=(0.0, 1.0),
     panel="whole",
+    pitfalls=("Says what per-gene correlations leave out; nothing of the genes that vary.",),
 )

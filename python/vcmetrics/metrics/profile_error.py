@@ -195,6 +195,11 @@ literature_row(
     "common_shift",
     "scale_degree_2",
     unit="log1p²",
+    pitfalls=(
+        "Rewards collapse to the mean of all perturbations: weak signals are cheaper to leave out than to guess.",
+        "Sampling noise of both sides is inside; values of different numbers of cells are not comparable.",
+        "Lists by effect or test use the truth.",
+    ),
 )
 literature_row(
     "absolute_error",
@@ -207,6 +212,10 @@ literature_row(
     "common_shift",
     "scale_degree_1",
     unit="log1p",
+    pitfalls=(
+        "Rewards medians: predicting what most perturbations do is hard to beat.",
+        "A delta error against one control is the same number, no second signal.",
+    ),
 )
 literature_row(
     "squared_error_corrected",
@@ -223,4 +232,8 @@ literature_row(
     best=None,
     bounds=(-np.inf, np.inf),
     unit="log1p²",
+    pitfalls=(
+        "May be negative: an unbiased estimate of a small number.",
+        "Needs variances of the cells; one cell has none.",
+    ),
 )

@@ -266,6 +266,10 @@ literature_row(
     {"reference": "none", "leave_one_out": True, **_PLAIN},
     "scale_degree_0",
     **_SHARE,
+    pitfalls=(
+        "The order of truth and prediction matters: swapped arguments give another number.",
+        "On raw profiles predicting no change is near 0.95, for genes differ more than perturbations.",
+    ),
 )
 literature_row(
     "r2_variance",
@@ -279,6 +283,10 @@ literature_row(
     "scale_degree_0",
     needs=("profiles", "variance"),
     **_SHARE,
+    pitfalls=(
+        "Variances grow with means, so predicting the mean right brings much of it.",
+        "A model that emits equal cells has a variance of 0 in every gene.",
+    ),
 )
 literature_row(
     "r2_weighted",
@@ -292,4 +300,8 @@ literature_row(
     "scale_degree_0",
     needs=("profiles", "variance"),
     **_SHARE,
+    pitfalls=(
+        "The weights come from the truth; a handful of genes carries nearly all of it.",
+        "Undefined where all weight lies on genes of equal effect.",
+    ),
 )

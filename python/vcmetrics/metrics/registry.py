@@ -37,7 +37,7 @@ from vcmetrics.metrics.row_table import RowTable
 
 Values = NDArray[np.float64]
 Formula = Callable[..., Values]
-Need = Literal["profiles", "correction", "variance", "batches", "de", "cells"]
+Need = Literal["profiles", "correction", "variance", "batches", "train", "de", "cells"]
 
 # modules that register metrics, imported when the registry is first read
 _FAMILIES = (
@@ -53,6 +53,16 @@ _FAMILIES = (
     "profile_error",
     "weighted_error",
     "norm_error",
+    "match_ranks",
+    "target_ranking",
+    "gene_panels",
+    "phenotypes",
+    "phenocopy",
+    "virtual_screen",
+    "effect_detection",
+    "cell_labels",
+    "interactions",
+    "cell_distances",
     "delta_correlation",
     "r2",
     "direction",
@@ -113,8 +123,9 @@ class MetricSpec:
     ``denominator``. A value that is one number for the whole panel (the same in every row) says with ``panel`` what
     becomes of it when perturbations are drawn anew: it is the ``pearson`` or ``spearman`` correlation of the columns
     that ``panel_values`` returns, (n_perturbations, 2) with NaN for those that stay out, or cannot be had without the
-    data (``whole``). ``defaults`` are the parameters that the formula takes. ``extra`` is the optional dependency of
-    this package that the formula imports; None where it needs no other.
+    data (``whole``). ``defaults`` are the parameters that the formula takes; ``required`` names those that have no
+    default and must be given. ``extra`` is the optional dependency of this package that the formula imports; None where
+    it needs no other. ``pitfalls`` are sentences that a reader of the number should know.
     """
 
     name: str
@@ -140,6 +151,8 @@ class MetricSpec:
     gate: Gate | None = None
     invariants: tuple[str, ...] = ("gene_order", "perturbation_order")
     extra: str | None = None
+    required: tuple[str, ...] = ()
+    pitfalls: tuple[str, ...] = ()
 
     def parameters(self, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The formula's parameters: ``settings`` where they name one, else the defaults."""

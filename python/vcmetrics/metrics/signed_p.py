@@ -179,6 +179,10 @@ literature_row(
     _SOURCE,
     _HOW,
     needs=("de",),
+    pitfalls=(
+        "The mean of roots over perturbations is not the root of the mean.",
+        "-log10 p grows with the number of cells: strong perturbations decide.",
+    ),
 )
 literature_row(
     "mrmae",
@@ -189,6 +193,7 @@ literature_row(
     _SOURCE,
     _HOW,
     needs=("de",),
+    pitfalls=("-log10 p grows with the number of cells: strong perturbations decide.",),
 )
 for _method in METHODS:
     literature_row(
@@ -204,4 +209,5 @@ for _method in METHODS:
         best=1.0,
         chance=0.0,
         bounds=(-1.0, 1.0),
+        pitfalls=("Over all genes most values are near 0 on both sides: a few significant genes decide.",),
     )

@@ -219,6 +219,7 @@ literature_row(
     "scale_degree_0",
     bounds=(-1.0, 1.0),
     **_ABOUT,
+    pitfalls=("Describes the data, not the prediction: high values mean that correlations with the control are easy.",),
 )
 literature_row(
     "effect_pair_cosine",
@@ -232,6 +233,7 @@ literature_row(
     "scale_degree_0",
     bounds=(-1.0, 1.0),
     **_ABOUT,
+    pitfalls=("Noise of the common control makes all effects alike: part of the cosine is no biology.",),
 )
 literature_row(
     "effect_norm",
@@ -245,4 +247,5 @@ literature_row(
     "scale_degree_1",
     unit="log1p",
     **_ABOUT,
+    pitfalls=("Biased upwards by sampling noise, the more the fewer cells.",),
 )

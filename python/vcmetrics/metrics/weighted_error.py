@@ -113,6 +113,10 @@ literature_row(
     "scale_degree_2",
     needs=("profiles", "variance"),
     unit="log1p²",
+    pitfalls=(
+        "The weights come from the truth: take them from another half of the cells when a replicate is scored.",
+        "A handful of genes carries nearly all weight: see effective_genes.",
+    ),
 )
 literature_row(
     "effective_genes",
@@ -129,4 +133,5 @@ literature_row(
     best=None,
     bounds=(1.0, np.inf),
     unit="genes",
+    pitfalls=("Says how many genes wmse looks at, nothing of the prediction.",),
 )

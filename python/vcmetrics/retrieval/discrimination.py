@@ -307,12 +307,7 @@ def score_panel(
     )
     names = np.array(panel.names, dtype=object)
     facing = names if settings["direction"] == "pred_to_real" else names[panel.scored]
-    counted = None
-    n_candidates = np.full(len(task.x), facing.size)
-    if settings["sample"] is not None and settings["sample"] < facing.size:
-        counted = np.zeros(facing.size, np.bool_)
-        counted[np.random.default_rng(0).choice(facing.size, settings["sample"], replace=False)] = True
-        n_candidates = counted.sum() + ~counted[task.own]
+    counted, n_candidates = sampled_candidates(task.own, facing.size, settings["sample"])
     table = np.empty((len(task.x), facing.size)) if keep else None
     found = rank_all(task, settings["ties"], table, counted)
     frame = pd.DataFrame(
@@ -321,6 +316,17 @@ def score_panel(
     )
     kept = None if table is None else pd.DataFrame(table, index=frame.index, columns=pd.Index(facing, name="candidate"))
     return frame, kept
+
+
+def sampled_candidates(
+    own: NDArray[np.int64], n: int, sample: int | None
+) -> tuple[NDArray[np.bool_] | None, NDArray[Any]]:
+    """Which of ``n`` candidates count, drawn with seed 0 (None: all), and how many each query has, its own included."""
+    if sample is None or sample >= n:
+        return None, np.full(own.size, n)
+    counted = np.zeros(n, np.bool_)
+    counted[np.random.default_rng(0).choice(n, sample, replace=False)] = True
+    return counted, np.asarray(counted.sum() + ~counted[own])
 
 
 def score_of(rank: Table, n_candidates: NDArray[Any], denominator: str, output: str) -> Table:

@@ -11,7 +11,7 @@ from vcmetrics._errors import DataError
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.presets.preset import get_preset
 from vcmetrics.scoring.baseline import BaselinePrediction, generic_baseline
-from vcmetrics.scoring.jobs import default_column
+from vcmetrics.scoring.reading import default_column
 from vcmetrics.sources import open_cells
 from vcmetrics.summary.plan import group_cells, resolve_targets
 from vcmetrics.summary.summarize import checked_side, groups_of

@@ -21,9 +21,11 @@ from vcmetrics.metrics.pair import Pair, Profiles
 from vcmetrics.presets.preset import Member, Preset
 from vcmetrics.retrieval.pairs import angles
 from vcmetrics.retrieval.ranks import ranks_of, tie_rule
-from vcmetrics.scoring.evaluate import Needs, own_genes, profile_table, recipes_of, summary_of
-from vcmetrics.scoring.jobs import default_column, make_input, read_groups
+from vcmetrics.scoring.evaluate import Needs, own_genes, recipes_of, summary_of
+from vcmetrics.scoring.jobs import make_input
+from vcmetrics.scoring.reading import default_column, read_groups
 from vcmetrics.scoring.settings import resolve_settings
+from vcmetrics.scoring.spaces import PairSpace
 from vcmetrics.sources import open_cells
 from vcmetrics.sources.genes import some
 from vcmetrics.summary.group_summary import gather
@@ -135,7 +137,8 @@ class Reference:
             tables = gather([(one.side, None)], recipe, n_threads=self.n_threads)[0]
             n = tables.pop("n")
             summary = summary_of(one, cells.genes, {recipe.name: tables}, n)
-        table = profile_table(summary, recipe, self.preset, bulk=bulk, single=one.single, arithmetic="f64")
+        space = PairSpace(self.preset, bulk, (one.single, one.single), "f64")
+        table = space.table(summary, recipe, single=one.single)
         self.perturbations: tuple[str, ...] = tuple(label for label in summary.labels if label != control)
         self.genes = summary.genes
         self.profiles: Table = np.ascontiguousarray(table[summary.rows_of(self.perturbations)])

@@ -32,7 +32,8 @@ Array = NDArray[Any]
 Progress = Callable[[int, int], None]
 
 SINGLE_PRECISION = {"lognorm32": log_normalised, "cpm32": per_million}  # keys whose values NumPy makes first
-ADDITIVE = ("sum", "linear", "log1p", "expm1", "expm1_32", "square", "nonzero")
+ADDITIVE = ("sum", "linear", "log1p", "log1p_square", "expm1", "expm1_32", "square", "nonzero")
+LOGS = frozenset({"log1p", "log1p_square"})  # what a pass can also sum at other depths than its own
 DERIVED = ("u2", "tie", "jackknife")
 FORMAT = 2
 
@@ -348,23 +349,79 @@ def digest(*parts: object) -> str:
     return h.hexdigest()[:32]
 
 
+def gather_together(
+    pairs: Sequence[tuple[Side, Side | None]],
+    recipes: Sequence[Recipe],
+    *,
+    n_threads: int | None = None,
+    progress: Progress | None = None,
+) -> list[dict[str, dict[str, Array]]]:
+    """Run several recipes, in as few passes as they allow: for each side, tables by the recipe's name.
+
+    Counts whose logs are wanted at several depths are read once for all of them, and ranked once: the ratio of a count
+    and its cell's total ranks alike at every depth.
+    """
+    wanted = recipes
+    recipes = ranked_once(recipes)
+    counts = [r for r in recipes if r.key == "ratio"]
+    carrier = next((r for r in counts if not r.fields <= LOGS), counts[0] if counts else None)
+    deeper = [r for r in counts if r is not carrier and r.fields <= LOGS]
+    out: list[dict[str, dict[str, Array]]] = [{} for _ in pairs]
+    for recipe in recipes:
+        if recipe in deeper:
+            continue
+        also = deeper if recipe is carrier else []
+        found = gather(pairs, recipe, deeper=also, n_threads=n_threads, progress=progress)
+        for side, tables in zip(out, found, strict=True):
+            for other, logs in zip(also, tables.pop("depths", []), strict=True):
+                side[other.name] = {**logs, "n": tables["n"]}
+            side[recipe.name] = tables
+    ranks = [r.name for r in recipes if r.key == "ratio" and "rank" in r.fields]
+    for recipe in wanted:
+        if recipe.key == "ratio" and "rank" in recipe.fields and recipe.name not in ranks:
+            for side in out:
+                side[recipe.name] |= {name: side[ranks[0]][name] for name in ("u2", "tie")}
+    return out
+
+
+def ranked_once(recipes: Sequence[Recipe]) -> list[Recipe]:
+    """The recipes with the ranks of counts in one of them; ungated where not all have its gate."""
+    ranked = [r for r in recipes if r.key == "ratio" and "rank" in r.fields]
+    if len(ranked) < 2:
+        return list(recipes)
+    chosen = next((r for r in ranked if not r.fields - {"rank"} <= LOGS), ranked[0])
+    same = all((r.gate, r.scale) == (chosen.gate, chosen.scale) or r.gate is chosen.gate is None for r in ranked)
+    return [
+        r
+        if r not in ranked
+        else replace(r, gate=r.gate if same else None)
+        if r is chosen
+        else replace(r, fields=r.fields - {"rank"}, gate=None)
+        for r in recipes
+    ]
+
+
 def gather(
     pairs: Sequence[tuple[Side, Side | None]],
     recipe: Recipe,
     *,
+    deeper: Sequence[Recipe] = (),
     n_threads: int | None = None,
     progress: Progress | None = None,
     checkpoint: Checkpoint | None = None,
-) -> list[dict[str, Array]]:
+) -> list[dict[str, Any]]:
     """Run the pass: one dict of tables a side.
 
-    Each element of ``pairs`` is a side and the side whose control it is ranked against (None: its own, if any). The
-    pass keeps within the memory budget in force; ``checkpoint`` (of one pair) holds what an earlier run has done.
+    Each element of ``pairs`` is a side and the side whose control it is ranked against (None: its own, if any).
+    ``deeper`` are recipes of counts that want logs only, at other depths: their tables come under ``depths``. The pass
+    keeps within the memory budget in force; ``checkpoint`` (of one pair) holds what an earlier run has done.
     """
     from vcmetrics.summary import cell_pass
 
     for side in (side for pair in pairs for side in pair if side is not None):
         if isinstance(side.rows, RowsElsewhere):
+            if deeper:
+                return _one_by_one(pairs, [recipe, *deeper], {"n_threads": n_threads, "progress": progress})
             return side.rows.gather(pairs, recipe, progress)
     kernel = SINGLE_PRECISION.get(recipe.key)
     how: dict[str, Any] = {"n_threads": n_threads, "progress": progress}
@@ -376,6 +433,8 @@ def gather(
             tables["expm1_32"] = sums["sum"]
         return out
     if recipe.fields <= set(cell_pass.SUMS):
+        if deeper:
+            return _one_by_one(pairs, [recipe, *deeper], how)
         value_of = None if kernel is None else lambda rows, totals: kernel(rows, totals, recipe.scale)
         whole = sum(side.rows.nnz for side, _ in pairs)
         done, out = 0, []
@@ -395,10 +454,22 @@ def gather(
     begun = None if checkpoint is None else checkpoint.head.get("kind")
     cut = cell_pass.plan_cut(pairs, recipe, kind=begun, kept=checkpoint is not None)
     if cut.kind == "whole":
-        return run_pass(pairs, recipe, **how)
+        return run_pass(pairs, recipe, deeper, **how)
+    if deeper:
+        return _one_by_one(pairs, [recipe, *deeper], how)
     current_budget().note(f"rank sums by {cut.words}")
     make = cell_pass.by_groups if cut.kind == "groups" else cell_pass.by_genes
     return make(pairs, recipe, cut, run_pass, **how, checkpoint=checkpoint)
+
+
+def _one_by_one(
+    pairs: Sequence[tuple[Side, Side | None]], recipes: Sequence[Recipe], how: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """A recipe and deeper ones, each in a pass of its own."""
+    out, *deeper = [gather(pairs, recipe, **how) for recipe in recipes]
+    for k, tables in enumerate(out):
+        tables["depths"] = [logs[k] for logs in deeper]
+    return out
 
 
 def _behind(progress: Progress | None, before: int, whole: int) -> Progress | None:
@@ -407,8 +478,13 @@ def _behind(progress: Progress | None, before: int, whole: int) -> Progress | No
 
 
 def run_pass(
-    pairs: Sequence[tuple[Side, Side | None]], recipe: Recipe, *, n_threads: int | None, progress: Progress | None
-) -> list[dict[str, Array]]:
+    pairs: Sequence[tuple[Side, Side | None]],
+    recipe: Recipe,
+    deeper: Sequence[Recipe] = (),
+    *,
+    n_threads: int | None,
+    progress: Progress | None,
+) -> list[dict[str, Any]]:
     """One call of the compiled pass, on values that NumPy makes first where the recipe wants them."""
     from vcmetrics import _core
 
@@ -440,11 +516,12 @@ def run_pass(
         recipe.key,
         recipe.scale,
         recipe.gate,
-        set(recipe.fields),
+        set(recipe.fields).union(*(r.fields & {"log1p_square"} for r in deeper)),
         recipe.jackknife_target,
         resolve_threads(n_threads),
         progress,
         len(pairs),
+        [r.scale for r in deeper],
     )
     return list(out[: len(pairs)])
 
