@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import subprocess
+import sys
 
 import anndata
 import numpy as np
@@ -228,3 +230,82 @@ def test_a_lost_worker_changes_nothing(tmp_path):
         found = vcd.summarize(paths, pert_col="target", fields=FIELDS, client=client, progress=kill)
         assert killed
     same(expected, found)
+
+
+@pytest.mark.parametrize(
+    ("metric", "how"),
+    [
+        ("edistance", {"obsm": "E"}),
+        ("edistance", {"groups": ["G3", "G1", "non-targeting"], "order": None}),
+        ("mmd", {"gamma": 0.5, "obsm": "E"}),
+        ("cosine", {"aggregate": "median"}),
+        ("sym_kldiv", {"obsm": "E", "diagonal": "zero"}),
+    ],
+)
+def test_distances(client, tmp_path, metric, how):
+    a = cells(300, 5, "mixed")
+    a.obsm["E"] = np.random.default_rng(0).normal(size=(300, 4))
+    paths = files(a, tmp_path, "bare", 3)
+    how = {key: value for key, value in how.items() if value is not None}
+    one = vcm.distance_matrix(paths, pert_col="target", metric=metric, **how)
+    seen = []
+    other = vcd.distance_matrix(
+        str(tmp_path / "p*.h5ad"),
+        pert_col="target",
+        metric=metric,
+        client=client,
+        progress=lambda *at: seen.append(at),
+        **how,
+    )
+    pd.testing.assert_frame_equal(one, other, rtol=1e-12, atol=1e-14)
+    assert one.attrs == other.attrs
+    assert seen[-1][0] == seen[-1][1]
+
+
+def test_distances_that_are_not_of_pairs_alone(client, tmp_path):
+    paths = files(cells(200, 5, "mixed"), tmp_path, "bare", 2)
+    with pytest.raises(ValueError, match="looks at all groups of the call"):
+        vcd.distance_matrix(paths, pert_col="target", metric="mmd", kernel="rbf", gamma="median", client=client)
+    with pytest.raises(TypeError, match="are of files, not of AnnData"):
+        vcd.distance_matrix(cells(50, 1, "mixed"), pert_col="target", client=client)
+    with pytest.raises(ValueError, match="within= is not for a cluster"):
+        vcd.distance_matrix(paths, pert_col="target", within="plate", client=client)
+
+
+SCRIPT = """
+import sys
+import vcmetrics.dask as vcd
+
+if __name__ == "__main__":
+    vcd.summarize(sys.argv[1], pert_col="target", n_threads=1).save(sys.argv[2])
+    print("done")
+"""
+
+
+def test_without_a_client_a_cluster_is_started_and_closed(tmp_path):
+    a = cells(200, 5, "mixed")
+    files(a, tmp_path, "bare", 2)
+    (tmp_path / "script.py").write_text(SCRIPT)
+    environment = {**os.environ, "VCMETRICS_NUM_THREADS": "2"}
+    command = [sys.executable, str(tmp_path / "script.py"), str(tmp_path / "p*.h5ad"), str(tmp_path / "s.npz")]
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+    assert (run.returncode, run.stdout) == (0, "done\n"), run.stderr
+    same(vcm.summarize(a, pert_col="target"), vcm.GroupSummary.load(tmp_path / "s.npz"))
+
+
+def test_plain_vcmetrics_needs_no_dask():
+    code = "import sys, vcmetrics; vcmetrics.summarize; print('dask' in sys.modules, 'distributed' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "False False\n"
+
+
+def test_genes_in_the_order_of_another_side(client, tmp_path):
+    from vcmetrics.dask.cells import open_remote
+    from vcmetrics.sources import open_cells
+
+    paths = files(cells(500, 2, "mixed"), tmp_path, "shuffled genes", 3)
+    order = np.random.default_rng(0).permutation(50)
+    for chosen in (order[:41], np.arange(50)[::-1]):
+        with open_cells(paths) as here, open_remote(paths, client) as there:
+            a, b = (vcm.summarize(x.with_gene_order(chosen), pert_col="target", fields=FIELDS) for x in (here, there))
+        same(a, b)

@@ -17,7 +17,7 @@ except ImportError as error:
     raise ImportError(msg) from error
 
 from vcmetrics.dask.cells import open_remote
-from vcmetrics.dask.cluster import active_client
+from vcmetrics.dask.cluster import Progress, active_client
 from vcmetrics.summary.group_summary import GroupSummary
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from vcmetrics.results.score_results import ScoreResults
     from vcmetrics.sources.cells import Cells
 
-__all__ = ["differential_expression", "pseudobulk", "score", "summarize"]
+__all__ = ["differential_expression", "distance_matrix", "pseudobulk", "score", "summarize"]
 
 
 @contextmanager
@@ -143,6 +143,55 @@ def differential_expression(
         raise ValueError(msg)
     with _opened(data, client, layer) as cells:
         return here(cells, layer=layer, **options)
+
+
+def distance_matrix(
+    data: Any,
+    *,
+    pert_col: str,
+    metric: str = "edistance",
+    client: distributed.Client | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> pd.DataFrame:
+    """:func:`vcmetrics.distance_matrix` over a cluster, block of the matrix by block.
+
+    Parameters
+    ----------
+    data
+        One path or several, which the workers see under the same names.
+    pert_col, metric
+        As there; ``pert_col`` is a column of ``obs``.
+    client, progress
+        As of :func:`summarize`.
+    **options
+        Of :func:`vcmetrics.distance_matrix`: ``layer``, ``obsm``, ``genes``, ``groups``, ``convention``, ``diagonal``,
+        ``order`` and parameters of the distance; not ``within`` and ``mirror``.
+
+    Returns
+    -------
+    DataFrame
+        n_groups × n_groups, float64; as in one process to 1e-12 (a block is a call of its own, whose sums over cells
+        may be cut elsewhere).
+
+    Raises
+    ------
+    ValueError
+        For distances that look at all groups of a call, such as those of classifiers or of a median bandwidth.
+
+    Notes
+    -----
+    Each worker reads the embedding, or the whole matrix, for each of its blocks, so this pays where the pairs cost more
+    than the read: distances of single cells in an embedding.
+    """
+    from vcmetrics.dask.distances import blocked_matrix
+
+    for name in ("within", "mirror", "device"):
+        if options.pop(name, None) not in (None, "auto", "cpu"):
+            msg = f"{name}= is not for a cluster; call vcmetrics.distance_matrix"
+            raise ValueError(msg)
+    with active_client(client) as active:
+        return blocked_matrix(data, active, pert_col=pert_col, metric=metric, progress=progress, **options)
 
 
 def score(

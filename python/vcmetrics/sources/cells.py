@@ -349,7 +349,7 @@ class Cells:
         if np.unique(order).size != order.size or (order.size and (order.min() < 0 or order.max() >= self.n_vars)):
             msg = f"order must name columns 0 … {self.n_vars - 1}, each at most once"
             raise ValueError(msg)
-        other = Cells.__new__(Cells)
+        other = Cells.__new__(type(self))
         other.__dict__.update(self.__dict__)
         other.genes = self.genes[order]
         other.n_vars = int(order.size)
