@@ -15,12 +15,12 @@ from vcmetrics.summary.group_summary import GroupSummary, Recipe
 from vcmetrics.summary.means import bulk_lognorm, cell_mean, cell_variance, mean_variance
 
 if TYPE_CHECKING:
-    from vcmetrics.scoring.evaluate import Needs, Recipes, SideInput
+    from vcmetrics.scoring.evaluate import Needs, Recipes, SideInput, Values
 
 Array = NDArray[Any]
 
 
-def profile_recipe(one: SideInput, preset: Preset, needs: Needs, *, bulk: bool) -> Recipe:
+def profile_recipe(one: SideInput | Values, preset: Preset, needs: Needs, *, bulk: bool) -> Recipe:
     """What to gather of one side for its profiles."""
     if bulk:
         fields = {"sum"} | ({"jackknife"} if needs.correction else set())
