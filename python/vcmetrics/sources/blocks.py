@@ -14,7 +14,7 @@ from vcmetrics.sources.compact import BLOCK_VALUES, plain_indices, plain_values,
 from vcmetrics.sources.matrix import Matrix
 from vcmetrics.sources.rows import ChunkedArray, Rows
 
-BARE_VALUES = 1 << 21  # values taken where they lie: they stay in the cache for who reads them next
+BARE_VALUES = 1 << 22  # values taken where they lie: enough for several threads, few enough to stay in the cache
 BAND_VALUES = 1 << 25  # values of a gene-major matrix that are turned over at a time
 
 
