@@ -35,7 +35,7 @@ class Shape:
     @property
     def name(self) -> str:
         """Folder name of the pair."""
-        return f"p{self.perturbations}_c{self.cells}_n{self.control}_g{self.genes}_s{self.seed}"
+        return f"p{self.perturbations}_c{self.cells}_n{self.control}_g{self.genes}_s{self.seed}_l4"
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,7 @@ def write_side(path: Path, shape: Shape, screen: Screen, effects: NDArray[np.flo
     rng = np.random.default_rng([shape.seed, seed])
     codes = np.concatenate([np.full(shape.control, -1), np.repeat(np.arange(shape.perturbations), shape.cells)])
     rng.shuffle(codes)
+    lanes = np.char.add("lane", (np.arange(codes.size) % 4).astype(str))
     rates = np.vstack([effects, np.zeros(shape.genes)])  # code -1 is the last row
     rates = screen.base * np.exp(rates)
     rates /= rates.sum(1, keepdims=True)
@@ -89,7 +90,10 @@ def write_side(path: Path, shape: Shape, screen: Screen, effects: NDArray[np.flo
     names = np.append(genes[screen.targets], CONTROL)
     anndata.AnnData(
         sp.vstack(blocks, format="csr"),
-        obs=pd.DataFrame({PERT_COL: pd.Categorical(names[codes])}, index=[f"c{k}" for k in range(codes.size)]),
+        obs=pd.DataFrame(
+            {PERT_COL: pd.Categorical(names[codes]), "batch": pd.Categorical(lanes)},
+            index=[f"c{k}" for k in range(codes.size)],
+        ),
         var=pd.DataFrame(index=genes),
     ).write_h5ad(path)
 

@@ -93,6 +93,22 @@ class TestSlice:
         assert_equal_results(tmp_path / "ours", tmp_path / "theirs")
 
 
+@pytest.mark.benchmark(group="score, all rule sets beside vcc2026 alone, 50 × 400 + 3,000 cells × 18,533 genes")
+class TestAllPresets:
+    @pytest.mark.parametrize("who", ["vcc2026"])
+    def test_score_one_preset(self, who, measure, slice_pair, tmp_path):
+        measure(ours(slice_pair, tmp_path / "out", "--preset", who), rounds=5)
+
+    @pytest.mark.parametrize("who", ["all"])
+    def test_score_all_presets(self, who, measure, slice_pair, tmp_path):
+        measure(ours(slice_pair, tmp_path / "out", "--preset", who, "--batch-col", "batch"), rounds=5)
+        measured = ours(slice_pair, tmp_path / "alone", "--preset", "vcc2026")
+        from bench.process import run
+
+        run(measured)
+        assert_equal_results(tmp_path / "out" / "vcc2026", tmp_path / "alone")
+
+
 @pytest.mark.benchmark(group="score vcc2026, a whole context: 300 × 400 + 18,400 cells × 18,533 genes")
 class TestContext:
     @pytest.mark.parametrize("who", ["vcmetrics"])

@@ -5,12 +5,15 @@ from __future__ import annotations
 import doctest
 import pkgutil
 from importlib import import_module
+from importlib.util import find_spec
 
 import pytest
 
 import vcmetrics
 
 MODULES = [m.name for m in pkgutil.walk_packages(vcmetrics.__path__, "vcmetrics.") if ".cli" not in m.name]
+if find_spec("distributed") is None:  # the extra `dask`
+    MODULES = [name for name in MODULES if not name.startswith("vcmetrics.dask")]
 WITH_EXAMPLES = [
     name
     for name in MODULES

@@ -32,7 +32,9 @@ def test_row_is_complete(spec: MetricSpec) -> None:
     assert spec.definition
     assert spec.invariants
     assert spec.needs
-    assert spec.needs <= {"profiles", "correction", "de", "cells"}
+    assert spec.needs <= {"profiles", "correction", "variance", "batches", "train", "de", "cells"}
+    assert all(spec.pitfalls)
+    assert set(spec.required) <= set(spec.defaults)
     low, high = spec.bounds
     assert low < high
     if spec.better == "higher" and spec.best is not None:
@@ -90,7 +92,7 @@ def test_names_are_taken_once() -> None:
 def test_every_family_of_cell_eval2_is_here() -> None:
     of_tables = [spec for spec in ROWS if "cells" not in spec.needs and spec.extra is None]
     assert len([s for s in of_tables if s.name.startswith("de_wilcoxon_")]) == 41
-    assert len([s for s in of_tables if "profiles" in s.needs]) == 13
+    assert len([s for s in of_tables if s.family in ("expression", "discrimination")]) == 13
     assert not any(np.isnan(spec.bounds).any() for spec in ROWS)
 
 

@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <chrono>
 #include <utility>
+#include <vector>
 
 #include "bindings/arrays.hpp"
 
@@ -16,23 +18,58 @@ Type type_of(const std::string& dtype, const char* name) {
                               "'; expected a little-endian integer, float32 or float64");
 }
 
+struct Span {
+  std::uintptr_t begin;
+  std::int64_t size;
+
+  // bytes from `at` to the end; -1 where `at` lies elsewhere
+  std::int64_t left(std::uintptr_t at) const {
+    const std::uintptr_t offset = at - begin;  // wraps round below the beginning
+    return offset <= static_cast<std::uintptr_t>(size) ? size - static_cast<std::int64_t>(offset) : -1;
+  }
+};
+
+// One buffer, or a tuple of several.
+std::vector<Span> spans_of(const py::handle& buffers, const std::string& name) {
+  std::vector<Span> spans;
+  const auto add = [&](const py::handle& one) {
+    const auto buffer = exactly<std::uint8_t>(one, name.c_str(), 1);
+    spans.push_back({reinterpret_cast<std::uintptr_t>(buffer.data()), buffer.size()});
+  };
+  if (!py::isinstance<py::tuple>(buffers)) {
+    add(buffers);
+  } else {
+    for (const py::handle& one : py::reinterpret_borrow<py::tuple>(buffers)) add(one);
+  }
+  require(!spans.empty(), name + " must hold a buffer");
+  return spans;
+}
+
 ChunkedView chunked_view(const py::tuple& tuple, std::size_t first, const char* name) {
   ChunkedView view;
   const std::string who(name);
-  const auto buffer = exactly<std::uint8_t>(tuple[first], (who + ".buffer").c_str(), 1);
+  const std::vector<Span> spans = spans_of(tuple[first], who + ".buffer");
   const auto offsets = exactly<std::int64_t>(tuple[first + 1], (who + ".offsets").c_str(), 1);
   const auto starts = exactly<std::int64_t>(tuple[first + 2], (who + ".starts").c_str(), 1);
-  view.buffer = buffer.data();
+  view.buffer = reinterpret_cast<const std::uint8_t*>(spans[0].begin);
   view.offsets = offsets.data();
   view.starts = starts.data();
   view.n_chunks = offsets.size();
   view.type = type_of(py::cast<std::string>(tuple[first + 3]), name);
   require(starts.size() == offsets.size() + 1 && view.starts[0] == 0,
           who + ".starts must begin with 0 and have one entry more than offsets");
-  const std::int64_t width = size_of(view.type), n_bytes = buffer.size();
+  const std::int64_t width = size_of(view.type);
+  std::size_t held = 0;  // pieces mostly lie in the buffer of the one before
   for (std::int64_t chunk = 0; chunk < view.n_chunks; ++chunk) {
-    const std::int64_t length = view.starts[chunk + 1] - view.starts[chunk], offset = view.offsets[chunk];
-    require(length >= 0 && offset >= 0 && offset <= n_bytes && length <= (n_bytes - offset) / width,
+    const std::int64_t length = view.starts[chunk + 1] - view.starts[chunk];
+    const std::uintptr_t at = spans[0].begin + static_cast<std::uintptr_t>(view.offsets[chunk]);
+    const auto fits = [&](const Span& span) {
+      const std::int64_t left = span.left(at);
+      return left >= 0 && length <= left / width;
+    };
+    if (!fits(spans[held]))
+      held = static_cast<std::size_t>(std::find_if(spans.begin(), spans.end(), fits) - spans.begin());
+    require(length >= 0 && held < spans.size(),
             who + ": piece " + text(chunk) + " does not lie inside its buffer");
   }
   return view;

@@ -70,6 +70,7 @@ void Worker::sums(std::size_t s, std::int64_t k, std::int64_t gene) {
     sums.want_sum = side.sum != nullptr;
     sums.want_linear = side.linear != nullptr;
     sums.want_log1p = side.log1p != nullptr;
+    sums.want_log1p_square = side.log1p_square != nullptr;
     sums.want_expm1 = side.expm1 != nullptr;
     sums.want_square = side.square != nullptr;
     group_sums_(sums);
@@ -77,10 +78,31 @@ void Worker::sums(std::size_t s, std::int64_t k, std::int64_t gene) {
     if (side.sum != nullptr) side.sum[at] = sums.sum;
     if (side.linear != nullptr) side.linear[at] = sums.linear;
     if (side.log1p != nullptr) side.log1p[at] = sums.log1p;
+    if (side.log1p_square != nullptr) side.log1p_square[at] = sums.log1p_square;
     if (side.expm1 != nullptr) side.expm1[at] = sums.expm1;
     if (side.square != nullptr) side.square[at] = sums.square;
     if (side.nonzero != nullptr) side.nonzero[at] = sums.length;
   }
+}
+
+void Worker::logs(std::size_t s, std::int64_t first_gene, std::int64_t n_genes) {
+  const GatherSide& side = job_.sides[s];
+  const SidePlan& plan = plans_[s];
+  for (std::size_t d = 0; d < side.depths.size(); ++d)
+    for (std::int64_t g = 0; g < side.n_groups; ++g) {
+      const std::int64_t first = plan.group_cells[static_cast<std::size_t>(g)];
+      for (std::int64_t k = 0; k < n_genes; ++k) {
+        SumsJob logs = list(s, g, k);
+        logs.units = plan.depth_units[d].data() + first;
+        if (!plan.depth_logs[d].empty()) logs.logs = plan.depth_logs[d].data() + first * kLoggedCounts;
+        logs.want_log1p = true;
+        logs.want_log1p_square = side.depths[d].log1p_square != nullptr;
+        group_sums_(logs);
+        const std::int64_t at = g * job_.n_cols + first_gene + k;
+        side.depths[d].log1p[at] = logs.log1p;
+        if (logs.want_log1p_square) side.depths[d].log1p_square[at] = logs.log1p_square;
+      }
+    }
 }
 
 void Worker::keys_of(std::size_t s, std::int64_t g, std::int64_t k, std::vector<double>& keys) const {
@@ -178,7 +200,7 @@ void Worker::ranks(std::int64_t k, std::int64_t gene) {
   }
 }
 
-void Worker::block(std::int64_t b, std::int64_t first_gene, std::int64_t n_genes,
+void Worker::block(std::int64_t first_gene, std::int64_t n_genes,
                    std::vector<std::vector<double>>& jackknife) {
   for (std::size_t s = 0; s < plans_.size(); ++s) {
     SideScratch& scratch = scratch_[s];
@@ -204,13 +226,20 @@ void Worker::block(std::int64_t b, std::int64_t first_gene, std::int64_t n_genes
     for (std::size_t s = 0; s < plans_.size(); ++s) sums(s, k, first_gene + k);
     ranks(k, first_gene + k);
   }
+  // group by group, so that the logs of its cells stay near
+  for (std::size_t s = 0; s < plans_.size(); ++s) logs(s, first_gene, n_genes);
   for (std::size_t s = 0; s < plans_.size(); ++s) {
     if (job_.sides[s].jackknife == nullptr) continue;
     const std::int64_t n_groups = job_.sides[s].n_groups;
-    for (std::int64_t g = 0; g < n_groups; ++g)
-      if (plans_[s].jackknife[static_cast<std::size_t>(g)].n_cells > 1)
-        jackknife[s][static_cast<std::size_t>(b * n_groups + g)] = jackknife_block_(
-            plans_[s].jackknife[static_cast<std::size_t>(g)], plans_[s].record, scratch_[s].streams, g);
+    for (std::int64_t first = 0; first < n_genes; first += kJackknifeGenes) {
+      const std::int64_t part = (first_gene + first) / kJackknifeGenes,
+                         count = std::min(kJackknifeGenes, n_genes - first);
+      for (std::int64_t g = 0; g < n_groups; ++g)
+        if (plans_[s].jackknife[static_cast<std::size_t>(g)].n_cells > 1)
+          jackknife[s][static_cast<std::size_t>(part * n_groups + g)] =
+              jackknife_block_(plans_[s].jackknife[static_cast<std::size_t>(g)], plans_[s].record,
+                               scratch_[s].streams, g, first, count);
+    }
   }
 }
 

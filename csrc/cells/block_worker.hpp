@@ -43,9 +43,9 @@ class Worker {
          std::int64_t widest);
 
   void start_range(std::int64_t first_gene);
-  // transposes and digests one block; partial jackknife sums go to jackknife[side][block * n_groups + g]
-  void block(std::int64_t b, std::int64_t first_gene, std::int64_t n_genes,
-             std::vector<std::vector<double>>& jackknife);
+  // transposes and digests one block, whose first gene begins a part of the jackknife; partial jackknife sums
+  // go to jackknife[side][part * n_groups + g]
+  void block(std::int64_t first_gene, std::int64_t n_genes, std::vector<std::vector<double>>& jackknife);
   std::int64_t taken() const { return taken_; }
 
  private:
@@ -56,6 +56,8 @@ class Worker {
   };
 
   void sums(std::size_t s, std::int64_t k, std::int64_t gene);
+  // Logs of a block's genes at every further depth.
+  void logs(std::size_t s, std::int64_t first_gene, std::int64_t n_genes);
   void ranks(std::int64_t k, std::int64_t gene);
   double control_mean(const Reference& reference, std::int64_t k) const;
   void keys_of(std::size_t s, std::int64_t g, std::int64_t k, std::vector<double>& keys) const;

@@ -33,7 +33,8 @@ void gather(GatherJob& job, const Team& team) {
   std::vector<std::vector<double>> jackknife(plans.size());
   for (std::size_t s = 0; s < plans.size(); ++s)
     if (job.sides[s].jackknife != nullptr)
-      jackknife[s].assign(static_cast<std::size_t>(grid.n_blocks() * job.sides[s].n_groups), 0.0);
+      jackknife[s].assign(static_cast<std::size_t>(n_jackknife_parts(job.n_cols) * job.sides[s].n_groups),
+                          0.0);
 
   std::vector<std::unique_ptr<Worker>> workers;
   for (int worker = 0; worker < n_threads; ++worker)
@@ -46,7 +47,7 @@ void gather(GatherJob& job, const Team& team) {
     worker.start_range(grid.genes[static_cast<std::size_t>(first)]);
     for (std::int64_t b = first; b < last && !stop.load(std::memory_order_relaxed); ++b) {
       const std::int64_t gene = grid.genes[static_cast<std::size_t>(b)], before = worker.taken();
-      worker.block(b, gene, grid.genes[static_cast<std::size_t>(b) + 1] - gene, jackknife);
+      worker.block(gene, grid.genes[static_cast<std::size_t>(b) + 1] - gene, jackknife);
       job.done += worker.taken() - before;
     }
   });
@@ -58,10 +59,12 @@ void gather(GatherJob& job, const Team& team) {
   for (std::size_t s = 0; s < plans.size(); ++s) {
     if (job.sides[s].jackknife == nullptr) continue;
     const std::int64_t n_groups = job.sides[s].n_groups;
+    if (job.sides[s].jackknife_parts != nullptr)
+      std::copy(jackknife[s].begin(), jackknife[s].end(), job.sides[s].jackknife_parts);
     for (std::int64_t g = 0; g < n_groups; ++g) {
       double sum = 0;
-      for (std::int64_t b = 0; b < grid.n_blocks(); ++b)
-        sum += jackknife[s][static_cast<std::size_t>(b * n_groups + g)];
+      for (std::int64_t part = 0; part < n_jackknife_parts(job.n_cols); ++part)
+        sum += jackknife[s][static_cast<std::size_t>(part * n_groups + g)];
       const auto n = static_cast<double>(plans[s].cells(g));
       job.sides[s].jackknife[g] = n < 2 ? 0.0 : std::max(0.0, (n - 1) / n * sum);
     }

@@ -46,6 +46,9 @@ struct TransposeJob {
   std::int64_t taken;  // out: entries moved
 };
 
+// Small counts are most of what is stored, so their logs are made once a cell: [cell][count].
+inline constexpr int kLoggedCounts = 16;
+
 // What one look at the values of a run tells about the record that can hold them.
 struct ValueFacts {
   bool finite = true;
@@ -61,8 +64,9 @@ struct SumsJob {
   const void* cells;
   std::int64_t length;
   const double* units;  // l / scale of the group's cells for Key::ratio; null: x = v
-  bool want_sum, want_linear, want_log1p, want_expm1, want_square;
-  double sum, linear, log1p, expm1, square;
+  const double* logs;   // log1p(v / unit) of the group's cells for v below kLoggedCounts; null: none at hand
+  bool want_sum, want_linear, want_log1p, want_log1p_square, want_expm1, want_square;
+  double sum, linear, log1p, log1p_square, expm1, square;
 };
 
 // One group's jackknife sums over the genes of a block.
@@ -85,6 +89,7 @@ VCM_DECLARE_ISA(void, look_at_values,
                 (Type type, const std::uint8_t* values, std::int64_t length, ValueFacts& facts))
 VCM_DECLARE_ISA(void, group_sums, (SumsJob & job))
 VCM_DECLARE_ISA(double, jackknife_block,
-                (const JackknifeGroup& group, Record record, const Streams& streams, std::int64_t g))
+                (const JackknifeGroup& group, Record record, const Streams& streams, std::int64_t g,
+                 std::int64_t first_gene, std::int64_t n_genes))
 
 }  // namespace vcm

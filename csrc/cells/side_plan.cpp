@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/error.hpp"
+#include "core/mathfun.hpp"
 
 namespace vcm {
 namespace {
@@ -68,6 +69,15 @@ Record record_for(const GatherJob& job, const GatherSide& side, const SidePlan& 
   const bool exact_in_f32 =
       type == Type::f32 || type == Type::u8 || type == Type::i8 || type == Type::u16 || type == Type::i16;
   return job.key == Key::raw && exact_in_f32 ? Record::f32 : Record::f64;
+}
+
+// log1p(v / unit) of every cell for v below kLoggedCounts
+std::vector<double> logs_of_small_counts(const std::vector<double>& units) {
+  std::vector<double> logs(units.size() * kLoggedCounts);
+  for (std::size_t cell = 0; cell < units.size(); ++cell)
+    for (int v = 0; v < kLoggedCounts; ++v)
+      logs[cell * kLoggedCounts + static_cast<std::size_t>(v)] = log1p_of(v / units[cell]);
+  return logs;
 }
 
 void plan_jackknife(const GatherJob& job, const GatherSide& side, SidePlan& plan) {
@@ -145,6 +155,8 @@ SidePlan plan_side(const GatherJob& job, std::size_t s, const Team& team) {
 
   plan.totals.resize(n_cells);
   plan.units.resize(n_cells);
+  plan.depth_units.assign(job.depths.size(), std::vector<double>(n_cells));
+  plan.depth_logs.resize(job.depths.size());
   plan.group_fragments.assign(n_groups + 1, 0);
   plan.fragments.reserve(n_cells);
   const std::int64_t longest = std::int64_t{1} << 31;  // fragment lengths are 32 bits
@@ -155,6 +167,8 @@ SidePlan plan_side(const GatherJob& job, std::size_t s, const Team& team) {
       const double total = side.totals[row];
       plan.totals[cell] = total;
       plan.units[cell] = total > 0 ? total / job.scale : 1.0;
+      for (std::size_t d = 0; d < job.depths.size(); ++d)
+        plan.depth_units[d][cell] = total > 0 ? total / job.depths[d] : 1.0;
       const auto number = static_cast<std::uint32_t>(c - plan.group_cells[g]);
       for_each_run(side.rows, side.rows.indptr[row], side.rows.indptr[row + 1],
                    [&](const std::uint8_t* columns, const std::uint8_t* values, std::int64_t length) {
@@ -165,6 +179,9 @@ SidePlan plan_side(const GatherJob& job, std::size_t s, const Team& team) {
     }
     plan.group_fragments[g + 1] = static_cast<std::int64_t>(plan.fragments.size());
   }
+  if (plan.record == Record::u16)
+    for (std::size_t d = 0; d < side.depths.size(); ++d)
+      plan.depth_logs[d] = logs_of_small_counts(plan.depth_units[d]);
   if (side.jackknife != nullptr) plan_jackknife(job, side, plan);
   return plan;
 }

@@ -57,7 +57,8 @@ struct MatrixView {
 };
 
 // A 1-D array in pieces: piece c begins at byte offsets[c] of buffer and holds the elements
-// starts[c] … starts[c+1]-1. The binding has checked that every piece lies inside the buffer.
+// starts[c] … starts[c+1]-1. The binding has checked that every piece lies inside the buffer, or inside
+// another one, whose distance the offset then includes.
 struct ChunkedView {
   const std::uint8_t* buffer = nullptr;
   const std::int64_t* offsets = nullptr;

@@ -12,8 +12,9 @@ from vcmetrics._errors import DataError, DeviceError, VcmetricsWarning
 from vcmetrics._version import __version__
 
 if TYPE_CHECKING:
-    from vcmetrics import arrays, datasets
+    from vcmetrics import arrays, baselines, calibration, confounders, datasets
     from vcmetrics.backend.config import show_config
+    from vcmetrics.calibration.ratio import calibrate
     from vcmetrics.distances.bootstrap import bootstrap_distance
     from vcmetrics.distances.compare import compare_distance
     from vcmetrics.distances.conventions import list_conventions
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from vcmetrics.scoring.profile_reference import Reference
     from vcmetrics.scoring.score import score
     from vcmetrics.summary.group_summary import GroupSummary
+    from vcmetrics.summary.merging import merge_summaries
     from vcmetrics.summary.summarize import differential_expression, pseudobulk, summarize
 
 # public name -> (module, whether the name is a member of it or the module itself)
@@ -40,9 +42,13 @@ _LAZY: dict[str, tuple[str, bool]] = {
     "Reference": ("vcmetrics.scoring.profile_reference", True),
     "ScoreResult": ("vcmetrics.results.score_result", True),
     "arrays": ("vcmetrics.arrays", False),
+    "baselines": ("vcmetrics.baselines", False),
     "bootstrap_distance": ("vcmetrics.distances.bootstrap", True),
+    "calibrate": ("vcmetrics.calibration.ratio", True),
+    "calibration": ("vcmetrics.calibration", False),
     "compare_distance": ("vcmetrics.distances.compare", True),
     "compare_scores": ("vcmetrics.scoring.interval", True),
+    "confounders": ("vcmetrics.confounders", False),
     "datasets": ("vcmetrics.datasets", False),
     "differential_expression": ("vcmetrics.summary.summarize", True),
     "discrimination": ("vcmetrics.retrieval.discrimination", True),
@@ -55,6 +61,7 @@ _LAZY: dict[str, tuple[str, bool]] = {
     "list_distances": ("vcmetrics.metrics.distance.registry", True),
     "list_metrics": ("vcmetrics.metrics.registry", True),
     "list_presets": ("vcmetrics.presets.preset", True),
+    "merge_summaries": ("vcmetrics.summary.merging", True),
     "permutation_test": ("vcmetrics.distances.permutation", True),
     "pseudobulk": ("vcmetrics.summary.summarize", True),
     "retrieval_baselines": ("vcmetrics.retrieval.baselines", True),
@@ -72,9 +79,13 @@ __all__ = [
     "VcmetricsWarning",
     "__version__",
     "arrays",
+    "baselines",
     "bootstrap_distance",
+    "calibrate",
+    "calibration",
     "compare_distance",
     "compare_scores",
+    "confounders",
     "datasets",
     "differential_expression",
     "discrimination",
@@ -87,6 +98,7 @@ __all__ = [
     "list_distances",
     "list_metrics",
     "list_presets",
+    "merge_summaries",
     "permutation_test",
     "pseudobulk",
     "retrieval_baselines",

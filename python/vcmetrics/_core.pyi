@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['ZstdFrame', 'add_co_moments', 'bh', 'block_digests', 'canonical_rows', 'column_ranks', 'count_dense', 'count_rows', 'dense_to_rows', 'fill_dense', 'fill_rows', 'gather', 'group_moments', 'group_moments_rows', 'isa', 'isa_available', 'kendall_tau', 'mean_distances', 'pair_means', 'pair_row_sums', 'pairwise_sums', 'panel_sums', 'profile_errors', 'rank_moments', 'resampled_rank_correlations', 'row_squares', 'scan_rows', 'sinkhorn_costs', 'sorted_column_means', 'transpose_rows', 'two_sided_p', 'weighted_pair_sums']
+__all__: list[str] = ['ZstdFrame', 'add_co_moments', 'add_rows', 'bh', 'block_digests', 'canonical_rows', 'column_ranks', 'count_dense', 'count_rows', 'dense_to_rows', 'fill_dense', 'fill_rows', 'gather', 'group_moments', 'group_moments_rows', 'isa', 'isa_available', 'kendall_tau', 'mean_distances', 'pair_means', 'pair_row_sums', 'pairwise_sums', 'panel_sums', 'profile_errors', 'rank_moments', 'resampled_rank_correlations', 'row_squares', 'scan_rows', 'sinkhorn_costs', 'sorted_column_means', 'transpose_rows', 'two_sided_p', 'weighted_pair_sums']
 class ZstdFrame:
     """
     A Zstandard frame of numbers, written to an open file batch by batch.
@@ -34,6 +34,10 @@ class ZstdFrame:
 def add_co_moments(state: numpy.typing.NDArray[numpy.float64], x: typing.Any, rows_x: typing.Any, y: typing.Any, rows_y: typing.Any, weights: typing.Any = None, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> None:
     """
     Adds pairs of rows to the state [count, weight, mean x, mean y, xx, yy, xy][columns]; pairs of which a value is not finite are passed over.
+    """
+def add_rows(rows: tuple, totals: typing.Any, codes: typing.Any, key: str, scale: typing.SupportsFloat | typing.SupportsIndex, into: dict, first_row: typing.SupportsInt | typing.SupportsIndex, n_threads: typing.SupportsInt | typing.SupportsIndex) -> None:
+    """
+    Add cells to the tables of `into` (n, and any of sum, linear, log1p, log1p_square, expm1, square, nonzero), in the order of the rows.
     """
 def bh(p: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
     """
@@ -71,9 +75,9 @@ def fill_rows(rows: tuple, n_threads: typing.SupportsInt | typing.SupportsIndex,
     """
     Write canonical rows into given arrays at indptr.
     """
-def gather(sides: list, n_cols: typing.SupportsInt | typing.SupportsIndex, key: str, scale: typing.SupportsFloat | typing.SupportsIndex, gate: typing.SupportsFloat | typing.SupportsIndex | None, fields: collections.abc.Set[str], jackknife_target: typing.SupportsFloat | typing.SupportsIndex, n_threads: typing.SupportsInt | typing.SupportsIndex, progress: typing.Any = None, n_wanted: typing.SupportsInt | typing.SupportsIndex | None = None) -> list:
+def gather(sides: list, n_cols: typing.SupportsInt | typing.SupportsIndex, key: str, scale: typing.SupportsFloat | typing.SupportsIndex, gate: typing.SupportsFloat | typing.SupportsIndex | None, fields: collections.abc.Set[str], jackknife_target: typing.SupportsFloat | typing.SupportsIndex, n_threads: typing.SupportsInt | typing.SupportsIndex, progress: typing.Any = None, n_wanted: typing.SupportsInt | typing.SupportsIndex | None = None, depths: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = []) -> list:
     """
-    Group sums, rank sums against a control and the jackknife correction, one dict a side; sides from n_wanted on lend their control and get no tables.
+    Group sums, rank sums against a control and the jackknife correction, one dict a side; depths: further library sizes at which log1p (and log1p_square) are summed, one dict each in 'depths'; sides from n_wanted on lend their control and get no tables.
     """
 def group_moments(cells: typing.Any, codes: typing.Any, n_groups: typing.SupportsInt | typing.SupportsIndex, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> tuple:
     """

@@ -9,7 +9,7 @@ from scipy import sparse, stats
 from vcmetrics import _core
 from vcmetrics.sources.rows import ChunkedArray, Rows
 
-SUMS = ("sum", "linear", "log1p", "expm1", "square")
+SUMS = ("sum", "linear", "log1p", "log1p_square", "expm1", "square")
 FIELDS = {*SUMS, "nonzero", "rank"}
 ISAS = _core.isa_available()
 
@@ -78,6 +78,7 @@ def expected(sides, key, scale, gate, target):
         found = {"n": np.bincount(codes[codes >= 0], minlength=n_groups)}
         with np.errstate(invalid="ignore", over="ignore"):
             tables = {"sum": v, "linear": x, "log1p": np.log1p(x), "expm1": np.expm1(v), "square": v * v}
+            tables["log1p_square"] = tables["log1p"] ** 2
         for name, table in tables.items():
             found[name] = lane_free(table, codes, n_groups)
         found["nonzero"] = lane_free(v != 0, codes, n_groups)
@@ -381,3 +382,34 @@ def test_progress_is_told_the_end():
     sides = args_of([counts(26, 300, 100, 3)])
     _core.gather(sides, 100, "ratio", 1.0, None, {"sum"}, 1.0, 1, lambda done, total: told.append((done, total)))
     assert told[-1][0] == told[-1][1] > 0
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_further_depths_are_those_passes(threads):
+    sides = [counts(31, 300, 41, 5)]
+    depths, fields = [1e4, 4e3, 977.0], {"sum", "rank", "log1p_square"}
+
+    def run(scale, fields, **how):
+        return _core.gather(args_of(sides), 41, "ratio", scale, None, fields, 5e4, threads, **how)
+
+    together = run(1e6, fields, depths=depths)
+    for k, depth in enumerate(depths):
+        alone = run(depth, {"log1p", "log1p_square"})
+        for side, want in zip(together, alone, strict=True):
+            assert set(side["depths"][k]) == {"log1p", "log1p_square"}
+            for name, table in side["depths"][k].items():
+                assert table.tobytes() == want[name].tobytes()
+    plain = run(1e6, {"sum", "rank"})
+    for side, want in zip(together, plain, strict=True):
+        assert set(side) == {*want, "depths"}
+        assert all(np.array_equal(side[name], want[name]) for name in want)
+
+
+def test_further_depths_are_checked():
+    sides = args_of([counts(32, 40, 7, 2)])
+    with pytest.raises(ValueError, match="depths need key 'ratio'"):
+        _core.gather(sides, 7, "raw", 1.0, None, {"sum"}, 5e4, 1, depths=[1e4])
+    with pytest.raises(ValueError, match="depths must be positive"):
+        _core.gather(sides, 7, "ratio", 1.0, None, {"sum"}, 5e4, 1, depths=[0.0])
+    with pytest.raises(ValueError, match="log1p_square goes with log1p"):
+        _core.gather(sides, 7, "ratio", 1.0, None, {"log1p_square"}, 5e4, 1)

@@ -7,6 +7,7 @@ import pty
 import subprocess
 import sys
 
+import anndata
 import pytest
 
 import vcmetrics as vcm
@@ -42,6 +43,17 @@ def test_files_hold_the_result(tmp_path, pair, capsys):
     text = capsys.readouterr().out
     assert "pds_cosine" in text
     assert "written" in text
+
+
+def test_a_pattern_stands_for_all_its_files(tmp_path, pair, capsys):
+    real = anndata.read_h5ad(pair[1])
+    for k, rows_of in enumerate((slice(None, 100), slice(100, None))):
+        real[rows_of].copy().write_h5ad(tmp_path / f"plate{k}.h5ad")
+    assert entry.run(["score", str(pair[0]), str(tmp_path / "plate*.h5ad"), "-o", str(tmp_path / "several")]) == 0
+    assert entry.run(["score", *map(str, pair), "-o", str(tmp_path / "one")]) == 0
+    assert (tmp_path / "several/results.csv").read_bytes() == (tmp_path / "one/results.csv").read_bytes()
+    assert entry.run(["score", str(pair[0]), str(tmp_path / "well*.h5ad")]) == 1
+    assert "no file matches this pattern" in capsys.readouterr().err
 
 
 def test_write_equals_the_command(tmp_path, pair):

@@ -388,3 +388,22 @@ class TestCompare:
             vcm.compare_distance(self.pert, self.pert, self.ctrl, mode="x")
         with pytest.raises(ValueError, match="fit 'x'"):
             vcm.compare_distance(self.pert, self.pert, self.ctrl, fit="x")
+
+
+@pytest.mark.parametrize("metric", ["edistance", "mmd", "euclidean", "t_test", "wasserstein"])
+@pytest.mark.parametrize("draws", ["own", "pertpy"])
+def test_resamples_of_any_budget(metric, draws, monkeypatch):
+    from vcmetrics.backend import memory
+
+    monkeypatch.setattr(memory, "SMALLEST", 1)
+    rng = np.random.default_rng(3)
+    cells, labels = rng.normal(size=(45, 4)), ["a"] * 20 + ["b"] * 15 + ["c"] * 10
+    how = {"pert_col": labels, "metric": metric}
+    whole = vcm.bootstrap_distance(cells, **how, n_bootstrap=23, draws=draws)
+    test = vcm.permutation_test(cells, "c", **how, n_permutations=30)
+    for budget in (1, 9_000, 30_000):
+        again = vcm.bootstrap_distance(cells, **how, n_bootstrap=23, draws=draws, memory_budget=budget)
+        for one, other in zip(whole, again, strict=True):
+            assert one.to_numpy().tobytes() == other.to_numpy().tobytes()
+        found = vcm.permutation_test(cells, "c", **how, n_permutations=30, memory_budget=budget)
+        assert test["pvalue"].to_numpy().tobytes() == found["pvalue"].to_numpy().tobytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from vcmetrics.metrics.pair import Pair, Profiles
+from vcmetrics.metrics.pair import Batches, Pair, Profiles, Training
 from vcmetrics.summary.de_reading import adjust, apply_reading_rules, read_de_table
 from vcmetrics.summary.de_table import DETable
 
@@ -110,7 +111,7 @@ def random_pair(seed: int, n: int, g: int, *, rough: bool = True) -> Pair:
         Profiles(side[:n], shared, rng.uniform(0, 1, n), float(rng.uniform(0, 1))) for side in (eighths[1], eighths[0])
     )
     own = rng.integers(-1, g, n)
-    return Pair(
+    pair = Pair(
         perturbations=perturbations,
         genes=genes,
         own=own,
@@ -121,6 +122,41 @@ def random_pair(seed: int, n: int, g: int, *, rough: bool = True) -> Pair:
         own_de=tuple(str(genes[k]) if k >= 0 else None for k in own),
         target_sum=100.0,
     )
+    return _with_cells(pair, np.random.default_rng([seed, 1]), rough)
+
+
+def _with_cells(pair: Pair, rng: np.random.Generator, rough: bool) -> Pair:
+    """The pair with numbers and variances of cells, training rows and batches."""
+    n, g = pair.n, len(pair.genes)
+    labels = (*pair.perturbations[: n // 2], "t0", "t1", "t2", pair.perturbations[0])
+    rows = len(labels)
+    batch_cells = rng.integers(0, 4, (2, n, 3))
+    batch_cells[:, :, 0] += 1
+    batch_cells[1, 0] = 0
+    return replace(
+        pair,
+        real=replace(pair.real, **_moments(rng, n, g, rough)),
+        pred=replace(pair.pred, **_moments(rng, n, g, rough)),
+        train=Training(
+            labels, rng.integers(-8, 9, (rows, g)) / 8.0, rng.integers(1, 9, rows), rng.integers(-8, 9, g) / 8.0
+        ),
+        batches=Batches(("a", "b", "c"), rng.integers(-8, 9, (3, g)) / 8.0, batch_cells[0], batch_cells[1]),
+    )
+
+
+def _moments(rng: np.random.Generator, n: int, g: int, rough: bool) -> dict[str, object]:
+    """Numbers and variances of cells; some groups of one cell, some genes that do not vary."""
+    cells = rng.integers(1 if rough else 2, 9, n)
+    variance, control = (
+        rng.integers(0, 9, shape) / 8.0 if rough else rng.uniform(0.1, 1.0, shape) for shape in ((n, g), g)
+    )
+    variance[cells == 1] = np.nan
+    return {
+        "n_cells": cells,
+        "control_n_cells": int(rng.integers(2, 20)),
+        "variance": variance,
+        "control_variance": control,
+    }
 
 
 def _random_table(rng: np.random.Generator, perturbations: tuple[str, ...], genes: np.ndarray, rough: bool) -> DETable:
@@ -158,3 +194,29 @@ def _random_table(rng: np.random.Generator, perturbations: tuple[str, ...], gene
 def make_pair() -> Callable[..., Pair]:
     """Builder of random pairs."""
     return random_pair
+
+
+def literature_pair_of(seed: int, n: int, g: int, *, rough: bool = True, trained: bool = True) -> Pair:
+    """A random pair whose labels join different numbers of guides, with or without training rows."""
+    pair = random_pair(seed, n, g, rough=rough)
+
+    def name(label: str) -> str:
+        return f"{label}+x" if label in ("p0", "p3", "p6", "t2") else label
+
+    def renamed(table: DETable) -> DETable:
+        return replace(table, targets=tuple(map(name, table.targets)))
+
+    assert pair.train is not None
+    return replace(
+        pair,
+        perturbations=tuple(map(name, pair.perturbations)),
+        de_real=renamed(pair.de_real),
+        de_pred=renamed(pair.de_pred),
+        train=replace(pair.train, labels=tuple(map(name, pair.train.labels))) if trained else None,
+    )
+
+
+@pytest.fixture(scope="session")
+def literature_pair() -> Callable[..., Pair]:
+    """Builder of random pairs with joined labels."""
+    return literature_pair_of

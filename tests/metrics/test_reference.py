@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -12,8 +11,12 @@ from hypothesis import strategies as st
 
 from vcmetrics.metrics.pair import Pair
 from vcmetrics.metrics.registry import MetricSpec, get, rows
+from vcmetrics.summary.effect_reference import REFERENCES
 
-SUMMARY_METRICS = [spec for spec in rows() if "cells" not in spec.needs and spec.extra is None]
+# what a random pair does not hold, or what has no default, is tested beside its row
+SUMMARY_METRICS = [
+    spec for spec in rows() if not spec.needs & {"cells", "train"} and spec.extra is None and not spec.required
+]
 # what presets may choose, beside the defaults
 CHOICES = {
     "alpha": (0.05, 0.01),
@@ -23,6 +26,61 @@ CHOICES = {
     "denominator": ("n-1", "n"),
     "sort_by": ("abs_log2_fold_change", "log2_fold_change", "p_value", "p_adj"),
     "auc_floor": ("min_nonzero", "clip", "replace_zero", "preserve"),
+    "genes": ("all", "top_effect:5", "effect_rank:5", "t_test:4", "union_t_test:2", "top_expressed:3", "all:non_zero"),
+    "reference": REFERENCES,
+    "leave_one_out": (True, False),
+    "correct": ("both", "real"),
+    "weights": ("t_rest", "t_control", "uniform"),
+    "flat": ("by_score", "uniform", "nan"),
+    "quantile": (0.1, 0.5),
+    "relative": (False, True),
+    "undefined": ("nan", "zero"),
+    "arguments": ("truth_first", "swapped"),
+    "min_cells": (0, 3),
+    "of": ("variance", "sd"),
+    "zero_weights": ("nan", "uniform"),
+    "decimals": (None, 1, 2),
+    "correction": (True, False),
+    "side": ("real", "pred"),
+    "statistic": ("mean", "median"),
+    "k": (20, 3),
+    "rank_rule": ("average", "first"),
+    "min_abs_lfc": (0.5, 1.0),
+    "column": ("p_value", "p_adj"),
+    "clip": (4.0, None, 1.0),
+    "min_expression": (None, 0.1),
+    "min_variance": (None, 0.2001),  # no variance of eighths, so rounding decides nothing
+    "ddof": (0, 1),
+    "within": (1.0, 0.3),
+    "above": (0.0, 2.0),
+    "below": (None, 3.0),
+    "min_mean": (0.5, 0.0),
+}
+# of parameters whose values differ from row to row
+OWN_CHOICES = {
+    # references of match ranks are tested in test_match_ranks, target ranks by value in theirs
+    **{spec.name: {"reference": ("none", "control")} for spec in rows() if spec.family == "match_ranks"},
+    **{spec.name: {"of": ("value", "effect")} for spec in rows() if spec.family == "target_ranking"},
+    "r_gene_within": {"method": ("pearson", "spearman")},
+    "squared_error": {"reduce": ("mean", "sum", "root", "root_sum")},
+    "absolute_error": {"reduce": ("mean", "sum")},
+    # ties of effects against a mean are a matter of its rounding; see test_delta_correlation for the others
+    **{
+        name: {"reference": ("control", "none")}
+        for name in (
+            "effect_spearman",
+            "direction_correct",
+            "direction_opposite",
+            "direction_one_zero",
+            "direction_p_value",
+            "fold_change_contrast",
+            "overlap_top_n",
+            "jaccard_top",
+        )
+    },
+    "effect_pair_cosine": {"exclude": ("none", "panel")},
+    "r_gene": {"method": ("pearson", "spearman", "concordance"), "statistic": ("median", "mean", "q25")},
+    "effect_undefined": {"method": ("pearson", "spearman", "cosine")},
 }
 
 
@@ -42,14 +100,16 @@ def agree(spec: MetricSpec, fast: np.ndarray, slow: np.ndarray, note: str) -> No
 @given(seed=st.integers(0, 2**32), n=st.integers(1, 6), g=st.integers(1, 24))
 def test_formula_equals_reference(spec: MetricSpec, make_pair: Callable[..., Pair], seed: int, n: int, g: int) -> None:
     pair = make_pair(seed, n, g)
-    if spec.defaults.get("exclude") == "panel" and np.unique(pair.own[pair.own >= 0]).size == g:
+    by_panel = "panel" in (spec.defaults.get("exclude"), spec.defaults.get("scope"))
+    if by_panel and np.unique(pair.own[pair.own >= 0]).size == g:
         return  # refused: no gene is left (see test_discrimination)
     if spec.name.startswith("expr_") and g == 1 and (pair.own >= 0).any():
         return  # no gene is scored at all
-    chosen = [key for key in CHOICES if key in spec.defaults]
-    combinations = list(itertools.product(*(CHOICES[key] for key in chosen)))
-    picked = np.random.default_rng(seed).permutation(len(combinations))[:3]
-    for values in [tuple(spec.defaults[key] for key in chosen), *(combinations[k] for k in picked)]:
+    choices = {**CHOICES, **OWN_CHOICES.get(spec.name, {})}
+    chosen = [key for key in choices if key in spec.defaults]
+    rng = np.random.default_rng(seed)
+    picked = [tuple(choices[key][rng.integers(len(choices[key]))] for key in chosen) for _ in range(3)]
+    for values in [tuple(spec.defaults[key] for key in chosen), *picked]:
         parameters = dict(zip(chosen, values, strict=True))
         agree(spec, spec.evaluate(pair, parameters), spec.evaluate(pair, parameters, slow=True), str(parameters))
 

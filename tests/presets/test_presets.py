@@ -6,7 +6,7 @@ import csv
 import pickle
 import subprocess
 import sys
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, asdict
 from pathlib import Path
 
 import pytest
@@ -31,7 +31,11 @@ def test_preset_is_whole(name):
     for profile in preset.profiles:
         members = preset.members(profile)
         assert members
-        assert len({m.metric for m in members}) == len({m.output for m in members}) == len(members)
+        assert len({m.output for m in members}) == len(members)
+        # a metric is listed twice with different parameters only
+        assert len({(m.metric, repr(sorted(m.params.items()))) for m in members}) == len(members)
+    for name_, text in asdict(preset.page).items():
+        assert text.endswith("."), name_
     assert preset.replace() == preset
     with pytest.raises(FrozenInstanceError):
         preset.ties = "midrank"

@@ -217,7 +217,7 @@ def test_missing_layer_and_column(tmp_path, adata):
 
 
 def test_other_objects():
-    with pytest.raises(TypeError, match=r"expected AnnData or a path to an \.h5ad file or \.zarr store, got dict"):
+    with pytest.raises(TypeError, match=r"expected AnnData, a path to .*, or a list of these, got dict"):
         open_cells({})
 
 

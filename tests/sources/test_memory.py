@@ -180,5 +180,5 @@ def test_strange_containers(adata):
     with pytest.raises(ValueError, match="has no X"):
         open_cells(strange)
     strange.X = sparse.coo_matrix(adata.X)
-    with pytest.raises(TypeError, match="coo_matrix; expected a NumPy array or a SciPy CSR or CSC matrix"):
+    with pytest.raises(TypeError, match="coo_matrix; expected a NumPy array, a SciPy CSR or CSC matrix"):
         open_cells(strange)

@@ -65,6 +65,69 @@ def test_labels(write, adata, tmp_path):
         assert cells.column("gaps").tolist() == ["a", None] * 26 + ["b"]
 
 
+COMPRESSORS = {
+    "none": {2: None, 3: None},
+    "zstd": {2: ("Zstd", {"level": 3}), 3: ("ZstdCodec", {"level": 3, "checksum": True})},
+    "blosc": {2: ("Blosc", {"cname": "lz4"}), 3: ("BloscCodec", {"cname": "zstd", "typesize": 4})},
+    "gzip": {2: ("GZip", {"level": 1}), 3: ("GzipCodec", {"level": 1})},
+}
+
+
+def array_in(path, values, zarr_format, compressor, shards=None, chunk=100):
+    """One array of 100 elements a chunk; the third chunk is never written."""
+    import numcodecs
+    import zarr
+
+    made = COMPRESSORS[compressor][zarr_format]
+    codec = None if made is None else getattr(numcodecs if zarr_format == 2 else zarr.codecs, made[0])(**made[1])
+    array = zarr.create_array(
+        str(path),
+        shape=values.shape,
+        chunks=(chunk,),
+        shards=shards,
+        dtype=values.dtype,
+        compressors=codec,
+        zarr_format=zarr_format,
+        fill_value=7,
+        config={"write_empty_chunks": True},
+    )
+    array[:200], array[300:] = values[:200], values[300:]
+    return zarr.open_array(str(path), mode="r")
+
+
+@pytest.mark.parametrize("dtype", ["<f4", "<i8", "u1"])
+@pytest.mark.parametrize("compressor", list(COMPRESSORS))
+@pytest.mark.parametrize(("zarr_format", "shards"), [(2, None), (3, None), (3, (300,))])
+def test_chunks_in_parallel(tmp_path, zarr_format, shards, compressor, dtype):
+    from vcmetrics.sources.stored import ZarrArray
+
+    values = np.random.default_rng(0).integers(0, 100, 1050).astype(dtype)
+    array = array_in(tmp_path / "a", values, zarr_format, compressor, shards)
+    expected = array[:]
+    assert expected[250] == 7
+    for n_threads in (1, 3):
+        ours = ZarrArray(array, "a")
+        assert (ours._chunks is None) == (compressor == "gzip")
+        assert ours.read(0, 1050, n_threads).tobytes() == expected.tobytes()
+        ours = ZarrArray(array, "a")
+        found = [ours.read(a, b, n_threads) for a, b in ((0, 3), (3, 190), (190, 720), (720, 1050))]
+        assert np.concatenate(found).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("shards", [None, (300,)])
+def test_damaged_chunks(tmp_path, shards):
+    from vcmetrics.sources.stored import ZarrArray
+
+    values = np.random.default_rng(0).integers(0, 100, 1050).astype(np.float32)
+    array = array_in(tmp_path / "a", values, 3, "zstd", shards)
+    file = next(p for p in (tmp_path / "a" / "c").iterdir() if p.name == "1")
+    whole = file.read_bytes()
+    for bad in (whole[:-9], whole[:5], whole[:20] + bytes([whole[20] ^ 255]) + whole[21:], b""):
+        file.write_bytes(bad)
+        with pytest.raises(DataError, match="a: cannot read the matrix"):
+            ZarrArray(array, "a").read(0, 1050, 2)
+
+
 def test_damage(write, adata, tmp_path):
     write(adata, tmp_path / "a.zarr")
     chunk = max(

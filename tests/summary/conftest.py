@@ -52,3 +52,45 @@ def counts():
     x[:, 7] = 0
     labels = rng.permutation(np.repeat(["c", "a", "b"], [40, 30, 20]))
     return x, labels
+
+
+GROUPS = ("b", "control", "a", "e", "d", "c")
+
+
+@pytest.fixture
+def screen():
+    """Makes small screens whose column ``p`` is sorted into blocks, or shuffled."""
+    import anndata
+    import pandas as pd
+
+    def make(seed=0, n=240, genes=150, fractional=False, order="blocks", dtype="f4"):
+        rng = np.random.default_rng(seed)
+        x = rng.poisson(rng.gamma(0.4, 2.0, genes), (n, genes)).astype(dtype)
+        x[:, 7] *= 40_000 if not fractional and dtype != "u1" else 1
+        if fractional:
+            x = (x * rng.random((n, genes))).astype(dtype)
+        x[3] = 0
+        labels = np.array(GROUPS)[np.sort(rng.integers(0, len(GROUPS), n))]
+        if order == "shuffled":
+            rng.shuffle(labels)
+        obs = pd.DataFrame({"p": labels}, index=[str(i) for i in range(n)])
+        var = pd.DataFrame(index=[f"g{j}" for j in range(genes)])
+        return anndata.AnnData(sp.csr_matrix(x), obs=obs, var=var)
+
+    return make
+
+
+@pytest.fixture
+def same_bytes():
+    """Compares two summaries byte by byte."""
+
+    def compare(one, other):
+        assert one.labels == other.labels
+        assert one.totals.tobytes() == other.totals.tobytes()
+        assert one.n.tobytes() == other.n.tobytes()
+        for key, tables in one.tables.items():
+            for name, table in tables.items():
+                again = other.tables[key][name]
+                assert np.asarray(table).tobytes() == np.asarray(again).tobytes(), (key, name)
+
+    return compare

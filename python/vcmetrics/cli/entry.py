@@ -26,10 +26,12 @@ COMMANDS = {
     "de": "Differential expression of every perturbation against the control.",
     "distance": "Distances between groups of cells, tests against a reference, heat maps.",
     "discriminate": "Rank each perturbation's own profile among all, seen from its prediction.",
-    "baseline": "Write the generic mean-response baseline of a real data set.",
+    "baseline": "Write what a model without knowledge of the perturbation would predict.",
+    "confounders": "Tell how much of a score cell numbers, depth or a shared effect explain.",
     "cell-eval": "cell-eval's commands, options and files: run, prep, baseline, score.",
     "cell-eval2": "cell-eval2's commands, options and files: run, baseline, score, prep-real-bundle.",
     "demo": "Score three stand-ins for a model on real data that ship with the package.",
+    "metrics": "Say what each metric means: formula, chance, invariances, pitfalls, source.",
     "info": "Show presets, metrics and what this installation can use.",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import click
 
@@ -33,15 +34,19 @@ def _preset(name: str, as_json: bool) -> None:
     profiles = {key: [m.output for m in members] for key, members in rules.profiles.items()}
     if as_json:
         record = {"name": rules.name, "title": rules.title, "source": rules.source, "profiles": profiles}
+        record |= {"version": rules.version, "page": asdict(rules.page)}
         print(json.dumps(record | {"settings": plain(rules.as_dict()), "quirks": list(rules.quirks)}, indent=2))
         return
-    print(f"{rules.name}: {rules.title}\nfrom {rules.source}\n")
+    print(f"{rules.name}: {rules.title}\nfrom {rules.source}, version {rules.version}\n")
     for key, members in profiles.items():
         default = " (default)" if key == rules.default_profile else ""
         print(f"profile {key}{default}, {len(members)} metrics: {', '.join(members)}\n")
     print("settings, each of which --set NAME=VALUE can change:")
     for key, value in rules.as_dict().items():
         print(f"  {key} = {value}")
+    print("\nthe rules in words:")
+    for key, value in asdict(rules.page).items():
+        print(f"  {key}: {value}")
     print("\nquirks:")
     for quirk in rules.quirks:
         print(f"  * {quirk}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -120,6 +121,25 @@ target_sum_option = click.option(
     help="Library size of the log spaces.",
 )
 layer_option = click.option("--layer", metavar="NAME", help="Read this layer instead of X.")
+
+
+def _checked_budget(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+    from vcmetrics.backend.memory import resolve_budget
+
+    try:
+        resolve_budget(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    return text
+
+
+def _spill_folder(_context: click.Context, _option: click.Parameter, folder: str | None) -> None:
+    if folder is not None:
+        from vcmetrics.sources.spill import FOLDER
+
+        os.environ[FOLDER] = folder
+
+
 machine_options = stack(
     click.option(
         "--threads", "n_threads", type=click.IntRange(min=1), help="Number of threads [default: the allowed CPUs]."
@@ -130,5 +150,19 @@ machine_options = stack(
         default="auto",
         show_default=True,
         help="Where to compute; 'auto' follows the data.",
+    ),
+    click.option(
+        "--memory-budget",
+        metavar="SIZE",
+        callback=_checked_budget,
+        help="Memory for cells: 4GiB, bytes, or a share such as 0.25 [default: half of what is available].",
+    ),
+    click.option(
+        "--spill-dir",
+        metavar="DIR",
+        type=click.Path(exists=True, file_okay=False, writable=True),
+        callback=_spill_folder,
+        expose_value=False,
+        help="Where cells beyond the budget are kept meanwhile [default: $VCMETRICS_SPILL_DIR, else $TMPDIR].",
     ),
 )

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vcmetrics.backend.device import resolve_device
+from vcmetrics.backend.memory import budgeted
 from vcmetrics.distances.conventions import Choice, choose
+from vcmetrics.distances.draws import own_draws, pertpy_draws
 from vcmetrics.distances.inputs import group_names, strata
 from vcmetrics.distances.matrix import frame, labelled, opened, require_references
 from vcmetrics.distances.resampling import Resampled
-from vcmetrics.metrics.distance.classifiers import generator_of
 from vcmetrics.metrics.distance.numbers import whole
 from vcmetrics.sources.cell_groups import CellGroups
 
@@ -31,6 +32,7 @@ class Bootstrap(NamedTuple):
     variance: pd.DataFrame | pd.Series
 
 
+@budgeted
 def bootstrap_distance(
     adata: Any,
     reference: str | Sequence[str] | None = None,
@@ -49,13 +51,14 @@ def bootstrap_distance(
     order: str | None = None,
     device: str = "auto",
     n_threads: int | None = None,
+    memory_budget: int | float | str | None = None,
     **parameters: Any,
 ) -> Bootstrap:
     """Distances between resampled groups: their mean and variance.
 
     Parameters
     ----------
-    adata, pert_col, metric, layer, obsm, genes, groups, within, convention, order, device, n_threads
+    adata, pert_col, metric, layer, obsm, genes, groups, within, convention, order, device, n_threads, memory_budget
         As for :func:`~vcmetrics.distances.matrix.distance_matrix`.
     reference
         None: all pairs of groups. A label, or several: from every group to these.
@@ -142,7 +145,10 @@ def _tables(
     first = [place[label] for label in rows]
     second = first if references is None else [place[label] for label in references]
     mean, variance = np.zeros((len(first), len(second))), np.zeros((len(first), len(second)))
-    draw = _own_draws(cells, count, seed) if draws == "own" else _pertpy_draws(cells, choice, count, seed, draws)
+    if draws == "own":
+        draw = own_draws(cells, count, seed)
+    else:
+        draw = pertpy_draws(cells, count, seed, same_size=_by_matrix(choice, draws))
     mirrored = references is None and (choice.spec.symmetric or draws != "own")
     for i, a in enumerate(first):
         for j, b in enumerate(second):
@@ -151,45 +157,12 @@ def _tables(
                 continue
             if a == b and (choice.spec.zero_self if draws == "own" else _by_matrix(choice, draws)):
                 continue
-            values = Resampled(choice, cells, a, b).drawn(*draw(a, b))
+            two = Resampled(choice, cells, a, b)
+            values = np.concatenate([two.drawn(*weights) for weights in draw(a, b)])
             mean[i, j], variance[i, j] = values.mean(), values.var()
     return mean, variance
-
-
-Draw = Callable[[int, int], tuple[Values, Values]]
-
-
-def _own_draws(cells: CellGroups, count: int, seed: int) -> Draw:
-    kept: dict[int, Values] = {}
-
-    def weights(group: int) -> Values:
-        if group not in kept:
-            rng, n = generator_of(seed, cells.labels[group]), int(cells.sizes[group])
-            kept[group] = np.stack([counts(rng.integers(0, n, n), n) for _ in range(count)], axis=1)
-        return kept[group]
-
-    return lambda a, b: (weights(a), weights(b))
 
 
 def _by_matrix(choice: Choice, draws: str) -> bool:
     """Whether pertpy resamples a matrix of distances, where both groups keep their sizes."""
     return draws == "pertpy" and choice.spec.name in ("edistance", "mean_pairwise")
-
-
-def _pertpy_draws(cells: CellGroups, choice: Choice, count: int, seed: int, draws: str) -> Draw:
-    def pair(a: int, b: int) -> tuple[Values, Values]:
-        rng = np.random.default_rng(seed)
-        n, m = int(cells.sizes[a]), int(cells.sizes[b])
-        size = m if _by_matrix(choice, draws) else n
-        wx, wy = np.empty((n, count)), np.empty((m, count))
-        for k in range(count):
-            wx[:, k] = counts(rng.choice(n, n), n)
-            wy[:, k] = counts(rng.choice(m, size), m)
-        return wx, wy
-
-    return pair
-
-
-def counts(drawn: NDArray[np.int64], n: int) -> Values:
-    """How often each of n cells was drawn."""
-    return np.bincount(drawn, minlength=n).astype(np.float64)

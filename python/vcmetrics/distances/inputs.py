@@ -14,12 +14,10 @@ from vcmetrics.sources import ChunkedArray, Rows, open_cells
 from vcmetrics.sources.annotations import label_texts, number_order
 from vcmetrics.sources.arrays import MemoryArray
 from vcmetrics.sources.cell_groups import CellGroups, plain_floats, require_finite, require_finite_rows
-from vcmetrics.sources.cells import Cells
+from vcmetrics.sources.cells import Cells, holds_cells
 from vcmetrics.sources.compact import canonical, compact_rows
 from vcmetrics.sources.genes import check_unique, some
 from vcmetrics.sources.matrix import sparse_matrix
-from vcmetrics.sources.memory import looks_like_anndata
-from vcmetrics.sources.stored import as_path
 
 Array = NDArray[Any]
 ORDERS = ("categories", "appearance", "sorted")
@@ -41,7 +39,8 @@ def open_groups(
     Parameters
     ----------
     data
-        AnnData, path of an ``.h5ad`` or ``.zarr``, or cells × features as a NumPy array or SciPy sparse matrix.
+        AnnData, path of an ``.h5ad`` or ``.zarr``, several of these, or cells × features as a NumPy array or SciPy
+        sparse matrix.
     pert_col
         Column of ``obs``, or one label a cell.
     layer, obsm
@@ -65,7 +64,7 @@ def open_groups(
         msg = f"layer={layer!r} and obsm={obsm!r} exclude each other; pass one"
         raise ValueError(msg)
     threads = resolve_threads(n_threads)
-    if isinstance(data, Cells) or as_path(data) is not None or looks_like_anndata(data):
+    if holds_cells(data):
         with open_cells(data, layer=layer if obsm is None else None) as cells:
             return _from_cells(cells, pert_col, obsm, genes, groups, order, threads)
     if layer is not None or obsm is not None:
@@ -252,7 +251,7 @@ def number_groups(
         import warnings
 
         msg = f"{name}: {missing} of {labels.size} cells have no label in {where} and are left out"
-        warnings.warn(msg, VcmetricsWarning, stacklevel=5)
+        warnings.warn(msg, VcmetricsWarning, stacklevel=6)
     if groups is not None:
         chosen = group_names(groups, "groups=")
         unknown = [group for group in chosen if group not in numbers]
@@ -309,7 +308,7 @@ def strata(data: Any, within: str | Sequence[str], cells: CellGroups) -> list[tu
 
 def covariates(data: Any, within: Any, n_cells: int) -> tuple[list[str], list[NDArray[np.object_]]]:
     """Names and labels of the columns that split the cells."""
-    if isinstance(data, Cells) or as_path(data) is not None or looks_like_anndata(data):
+    if holds_cells(data):
         names = [within] if isinstance(within, str) else [str(x) for x in within]
         with open_cells(data) as cells:
             return names, [cells.column(name) for name in names]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vcmetrics._errors import DataError
 from vcmetrics.backend.device import resolve_device
+from vcmetrics.backend.memory import budgeted
 from vcmetrics.distances.conventions import Choice, Counting, choose
 from vcmetrics.distances.inputs import group_names, strata
 from vcmetrics.distances.matrix import labelled, opened, require_references
@@ -29,6 +30,7 @@ _OWN = {"fdr_bh": "bh", "fdr_by": "by"}  # corrections of SciPy; statsmodels has
 _MASKS = 1 << 26  # labels of cells drawn at a time
 
 
+@budgeted
 def permutation_test(
     adata: Any,
     reference: str,
@@ -48,13 +50,14 @@ def permutation_test(
     order: str | None = None,
     device: str = "auto",
     n_threads: int | None = None,
+    memory_budget: int | float | str | None = None,
     **parameters: Any,
 ) -> pd.DataFrame:
     """Permutation test of every group against a reference.
 
     Parameters
     ----------
-    adata, pert_col, metric, layer, obsm, genes, groups, within, convention, order, device, n_threads
+    adata, pert_col, metric, layer, obsm, genes, groups, within, convention, order, device, n_threads, memory_budget
         As for :func:`~vcmetrics.distances.matrix.distance_matrix`. ``groups`` need not name the reference. With
         ``within``, cells are relabelled inside their stratum and all tests are one family.
     reference

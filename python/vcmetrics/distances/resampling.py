@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcmetrics.distances.conventions import Choice
+from vcmetrics.distances.draws import blocks
 from vcmetrics.metrics.distance.energy import CELL_METRICS, cell_metric_name
 from vcmetrics.metrics.distance.mmd import bandwidths
 from vcmetrics.sources.cell_groups import CellGroups
@@ -82,7 +83,7 @@ class Resampled:
         if self._by_moments:
             pieces = [
                 self._from_moments([(self._members(self._a), wx[:, part]), (self._members(self._b), wy[:, part])])
-                for part in columns(wx.shape[1])
+                for part in columns(*wx.shape[::-1])
             ]
             return np.concatenate(pieces)
         if not self._term:
@@ -100,7 +101,7 @@ class Resampled:
                         _core.weighted_pair_sums(
                             z, None, np.ascontiguousarray(w[:, part]), None, self._term, gamma, threads
                         )
-                        for part in columns(w.shape[1])
+                        for part in columns(*w.shape[::-1])
                     ]
                 )
                 for z, w in ((x, wx), (y, wy))
@@ -116,7 +117,7 @@ class Resampled:
                         gamma,
                         threads,
                     )
-                    for part in columns(wx.shape[1])
+                    for part in columns(*wx.shape[::-1])
                 ]
             )
             values.append(self._finish(inside[0], inside[1], cross, n, m))
@@ -142,7 +143,7 @@ class Resampled:
                     self._from_moments(
                         [(pool, masks[:, part].astype(np.float64)), (pool, (~masks[:, part]).astype(np.float64))]
                     )
-                    for part in columns(masks.shape[1])
+                    for part in columns(*masks.shape[::-1])
                 ]
             )
         if not self._term:
@@ -177,7 +178,7 @@ class Resampled:
                     _core.weighted_pair_sums(
                         z, None, np.ascontiguousarray(masks[:, part], np.float64), None, self._term, gamma, threads
                     )
-                    for part in columns(count)
+                    for part in columns(count, n)
                 ]
             )
         out = np.empty(count)
@@ -294,9 +295,10 @@ class Resampled:
         return out
 
 
-def columns(count: int) -> list[slice]:
-    """Pieces of the resamples."""
-    return [slice(k, min(k + _COLUMNS, count)) for k in range(0, count, _COLUMNS)]
+def columns(count: int, n_cells: int) -> list[slice]:
+    """Pieces of the resamples that one product takes, fewer where the weights of so many cells exceed the budget."""
+    step = blocks(min(count, _COLUMNS), n_cells)[0].stop
+    return [slice(k, min(k + step, count)) for k in range(0, count, step)]
 
 
 def products(table: Array, weights: Array) -> Values:

@@ -26,7 +26,8 @@ class CellSide:
 
     ``rows`` is canonical (columns ascend strictly), in the pair's gene order; ``totals`` (n_cells,) are the sums
     of the rows. ``kind`` says what the values are: ``counts`` are scaled to ``target_sum`` a cell and logged where a
-    metric wants expression, ``lognorm`` and ``discrete`` values are taken as they are. ``obsm`` gives an embedding
+    metric wants expression (in units of ``log_unit``, ln 2 for logs to base 2), ``lognorm`` and ``discrete`` values are
+    taken as they are. ``obsm`` gives an embedding
     by its name, (n_cells, n_dimensions).
     """
 
@@ -37,6 +38,7 @@ class CellSide:
     target_sum: float = 1e4
     name: str = "the data"
     obsm: Callable[[str], NDArray[Any]] | None = None
+    log_unit: float = 1.0
 
     def expression(self, n_threads: int = 1) -> Rows:
         """Rows of log1p(y / (l / target_sum)) in float32, as scanpy computes it; ``rows`` itself unless counts."""
@@ -58,7 +60,7 @@ class CellSide:
             values = rows.data.read(start, stop).astype(np.float32)
             values /= np.repeat(unit[first:last], np.diff(rows.indptr[first : last + 1]))
             # the logarithm in double, rounded: single-precision ones differ between CPUs
-            out[start:stop] = np.log1p(values, dtype=np.float64)
+            out[start:stop] = np.log1p(values, dtype=np.float64) / self.log_unit
 
         with ThreadPoolExecutor(n_threads) as pool:
             list(pool.map(fill, range(edges.size - 1)))
@@ -251,5 +253,10 @@ register(
         invariants=("gene_order", "perturbation_order", "cell_order"),
         panel="pearson",
         panel_values=both_energy_distances,
+        pitfalls=(
+            "One number of the panel: the sizes of effects alone, whatever their direction.",
+            "Each side is measured against its own control cells, which a submission can shape.",
+            "Few strong perturbations decide it.",
+        ),
     )
 )

@@ -231,5 +231,9 @@ register(
         invariants=("gene_order",),  # Leiden visits perturbations in a random order
         extra="cluster",
         panel="whole",
+        pitfalls=(
+            "The best of seven resolutions counts, so noise is rewarded too.",
+            "Depends on the versions of igraph and scikit-learn, and on the number of perturbations.",
+        ),
     )
 )

@@ -292,6 +292,10 @@ register(
         source=_SOURCE,
         parity=Parity(rtol=1e-9, atol=1e-9),  # float32 expression, its correlations in another order
         invariants=("perturbation_order",),
+        pitfalls=(
+            "Defined on counts with 50 cells a side only; other perturbations have no row.",
+            "Depth and sparsity alone create correlations between genes.",
+        ),
     )
 )
 register(
@@ -309,6 +313,10 @@ register(
         source=_SOURCE,
         parity=Parity(rtol=1e-9, atol=1e-9),
         invariants=("perturbation_order",),
+        pitfalls=(
+            "1 says that the strength of the leading axis agrees, not its direction.",
+            "Depth variation inflates the leading eigenvalue.",
+        ),
     )
 )
 register(
@@ -326,5 +334,6 @@ register(
         source=_SOURCE,
         parity=Parity(rtol=0.0, atol=1e-5),  # correlations are float32 products
         invariants=("gene_order", "perturbation_order"),
+        pitfalls=("Only pairs significant on both sides count: their number changes with the prediction.",),
     )
 )

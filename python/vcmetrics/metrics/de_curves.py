@@ -144,6 +144,10 @@ for _name, _formula, _chance, _definition in (
             reference=getattr(reference, _name),
             defaults=MappingProxyType({"auc_floor": "min_nonzero", **CALLS}),
             gate=ENOUGH_LABELLED,
+            pitfalls=(
+                "Predicted p-values of 0 are lifted to a floor (auc_floor), which decides the order at the top.",
+                "The direction of the change does not enter.",
+            ),
             parity=Parity(rtol=1e-11, atol=1e-13),
             source=SOURCE,
         )

@@ -405,6 +405,29 @@ _ROWS: tuple[
         None,
     ),
 )
+_MAJORITY = "Where most changed genes move one way, calling that way for all scores high."
+_CALLED = "Only the prediction's calls are judged: few safe calls score high, see the yield."
+_DEPTH = "Depends on the order of the predicted list: one wrong gene near the top ends it early."
+_OVER = "May exceed 1: calls beyond the truly significant genes count too."
+_PITFALLS = {
+    "direction_precision": (_MAJORITY, _CALLED),
+    "direction_sensitivity": (_DEPTH, "The own target gene is inside."),
+    "direction_sensitivity_universe": (_DEPTH, _OVER, "The own target gene is inside."),
+    "direction_fidelity": (_CALLED, "Falls to -20 where nearly all genes move one way and the calls are wrong."),
+    "direction_fidelity_raw": (_MAJORITY, _CALLED),
+    "direction_coverage": ("Right and wrong calls count alike.", _OVER),
+    "direction_yield": (_OVER, "Unstable where nearly all genes move one way."),
+    "direction_yield_raw": (_OVER, _MAJORITY),
+    "direction_fidelity_yield": ("Unstable where nearly all genes move one way.",),
+    "direction_fidelity_yield_raw": (
+        _MAJORITY,
+        "Calls beyond the truly significant genes dilute it.",
+    ),
+    "direction_reach": (_DEPTH,),
+    "direction_reach_raw": (_DEPTH, _MAJORITY),
+    "direction_reach_unbounded": (_DEPTH, _OVER),
+    "direction_reach_unbounded_raw": (_DEPTH, _OVER, _MAJORITY),
+}
 for _name, _formula, _extra, _definition, _best, _chance, _bounds, _gate in _ROWS:
     register(
         MetricSpec(
@@ -423,5 +446,6 @@ for _name, _formula, _extra, _definition, _best, _chance, _bounds, _gate in _ROW
             gate=_gate,
             parity=EXACT,
             source=SOURCE_V2,
+            pitfalls=_PITFALLS[_name],
         )
     )

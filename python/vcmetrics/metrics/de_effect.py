@@ -313,6 +313,14 @@ _ROWS: tuple[tuple[str, tuple[str, ...], Callable[..., Values], dict[str, Any], 
         SOURCE,
     ),
 )
+_PITFALLS = {
+    "direction_match": "Genes that the prediction does not call count as well; chance is a half.",
+    "model_direction_match": "Only the prediction's own calls count: calling little and safely scores high.",
+    "lfc_spearman": "Up and down genes alone give a high value: see lfc_spearman_pos and lfc_spearman_neg.",
+    "lfc_spearman_pos": "Few genes make a noisy rank correlation.",
+    "lfc_spearman_neg": "Few genes make a noisy rank correlation.",
+    "nsig_spearman": "Numbers of cells alone correlate the counts of both sides.",
+}
 for _name, _aliases, _formula, _extra, _definition, _low, _chance, _gate, _source in _ROWS:
     register(
         MetricSpec(
@@ -333,6 +341,7 @@ for _name, _aliases, _formula, _extra, _definition, _low, _chance, _gate, _sourc
             source=_source,
             panel="spearman" if _formula is nsig_spearman else None,
             panel_values=significant_counts if _formula is nsig_spearman else None,
+            pitfalls=(_PITFALLS[_name],),
         )
     )
 register(
@@ -346,6 +355,11 @@ register(
         chance=1.0,
         bounds=(0.0, np.inf),
         definition="mean_R |l̂ - l| / mean_R |l| without the own gene",
+        pitfalls=(
+            "1 is predicting no fold change; above it there is no bound.",
+            "Significant genes are the truth's: calls beyond them cost nothing.",
+            "Only perturbations with 10 significant genes are judged by the challenge.",
+        ),
         formula=lfc_nmae,
         reference=reference.lfc_nmae,
         defaults=CALLS,

@@ -279,6 +279,10 @@ ENOUGH_OF_BOTH = Gate(enough_of_both, None, "at least 10 real significant genes,
 ENOUGH_LABELLED = Gate(enough_labelled, None, "at least 10 real significant genes, and one labelled otherwise")
 
 
+POWER = "The number of predicted cells sets the power of the predicted side's test; give both sides as many."
+_SIZES = "Depends on how many genes are significant; where most are, chance overlap is high."
+
+
 def _ranked(name: str, alias: str, top: int | None, of: str) -> None:
     k = {"real": "|R|", "pred": "|Q|"}[of]
     register(
@@ -298,6 +302,7 @@ def _ranked(name: str, alias: str, top: int | None, of: str) -> None:
             invariants=("perturbation_order",),
             parity=EXACT,
             source=SOURCE,
+            pitfalls=(POWER, _SIZES, "The own target gene is inside both lists."),
         )
     )
 
@@ -324,6 +329,7 @@ for _of in ("real", "pred"):
             defaults=MappingProxyType({"of": _of, **CALLS}),
             parity=EXACT,
             source=SOURCE,
+            pitfalls=("A count, no score: it grows with the number of cells.",),
         )
     )
 _ROWS: tuple[tuple[str, tuple[str, ...], Any, str, float, float | None, Gate | None, Mapping[str, Any]], ...] = (
@@ -352,6 +358,14 @@ _ROWS: tuple[tuple[str, tuple[str, ...], Any, str, float, float | None, Gate | N
     ),
     ("precision_adjusted", (), precision_adjusted, "|R ∩ Q| / |Q| - |R \\ Q| / (g - |Q|)", -1.0, 0.0, None, {}),
 )
+_PITFALLS = {
+    "sig_recall": ("Precision does not enter: calling every gene scores 1.",),
+    "sig_jaccard": ("Two empty sets score 1, so a perturbation without any effect is easy.",),
+    "sig_mcc": ("Undefined where a side calls every gene or none; the gate charges what the reference could judge.",),
+    "overlap_adjusted": ("Only as many predicted genes as are truly significant count.",),
+    "sig_recall_adjusted": ("Informedness: correct for chance, blind to how many calls are wrong among few genes.",),
+    "precision_adjusted": ("Markedness: a few certain calls score high.",),
+}
 for _name, _aliases, _formula, _definition, _low, _chance, _gate, _extra in _ROWS:
     register(
         MetricSpec(
@@ -370,5 +384,6 @@ for _name, _aliases, _formula, _definition, _low, _chance, _gate, _extra in _ROW
             gate=_gate,
             parity=EXACT,
             source=SOURCE if _aliases else SOURCE_V2,
+            pitfalls=(*_PITFALLS[_name], POWER),
         )
     )

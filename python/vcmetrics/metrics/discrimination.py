@@ -190,6 +190,13 @@ _FORMULAS = {
     "l2": "1 - rank of |d̂_p - d_q| / (n - 1)",
     "cosine": "1 - rank of 1 - cos(d̂_p, d_q) / (n - 1)",
 }
+_SCALE = "Changes with the size of the predicted effects alone; see vcmetrics.discrimination_sweep."
+_SCOPE = "exclude='row' can be gamed by moving all other targets; exclude='none' rewards knowing the own target."
+_PITFALLS = {
+    "l1": (_SCALE, _SCOPE, "Counts every gene alike, noise genes included."),
+    "l2": (_SCALE, _SCOPE),
+    "cosine": (_SCOPE, "Blind to the size of the effects."),
+}
 for _metric in ("l1", "l2", "cosine"):
     register(
         MetricSpec(
@@ -216,6 +223,7 @@ for _metric in ("l1", "l2", "cosine"):
             ),
             invariants=("gene_order", "perturbation_order", "duplicate_rows_tie", "scale_invariant"),
             parity=Parity(rtol=0.0, atol=1e-12),
+            pitfalls=_PITFALLS[_metric],
             source="cell-eval 0.8.2, discrimination_score; cell-eval2 0.20.0, pds (midranks, n - 1, panel exclusion)",
         )
     )

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vcmetrics._errors import DataError
 from vcmetrics.backend.device import resolve_device
+from vcmetrics.backend.memory import budgeted
 from vcmetrics.backend.threads import resolve_threads
-from vcmetrics.metrics.co_moments import FLAT, CoMoments, Floats
-from vcmetrics.metrics.column_correlation import rank_correlation
+from vcmetrics.metrics.co_moments import Floats
 from vcmetrics.metrics.gene_sets import GeneSets
+from vcmetrics.metrics.row_correlation import METHODS, Sides, row_correlations
 from vcmetrics.retrieval.targets import target_sets
 from vcmetrics.sources.genes import some
 from vcmetrics.summary.effect_reference import REFERENCES, effect_reference
@@ -24,10 +24,8 @@ from vcmetrics.summary.profile_rows import ProfileRows, check_reference, matched
 if TYPE_CHECKING:
     import pandas as pd
 
-METHODS = ("pearson", "spearman", "cosine")
-ROWS = 128  # perturbations whose effects are laid out gene by gene at a time
 
-
+@budgeted
 def effect_correlation(
     pred: Any,
     real: Any,
@@ -52,6 +50,7 @@ def effect_correlation(
     var_names: Sequence[str] | None = None,
     device: str = "auto",
     n_threads: int | None = None,
+    memory_budget: int | float | str | None = None,
 ) -> pd.DataFrame:
     """Correlation, over genes, of each perturbation's predicted and observed effect.
 
@@ -93,6 +92,9 @@ def effect_correlation(
         Column of ``obs`` with the batches that ``batch_control`` matches.
     device, n_threads
         ``"auto"`` or ``"cpu"``; threads (None: all that this process may use). Results do not depend on them.
+    memory_budget
+        Memory for cells: ``"4GiB"``, bytes, or a share of what is available; None for half of it. Results do not
+        depend on it.
 
     Returns
     -------
@@ -111,8 +113,8 @@ def effect_correlation(
     Notes
     -----
     Undefined: an effect that is zero (cosine) or constant over the genes (correlations) up to rounding, i.e. not above
-    1e-13 of the largest value of its profile; fewer than two genes (one for cosine); no other perturbation to
-    average.
+    1e-13 of the largest value of its profile at those genes; fewer than two genes (one for cosine); no other
+    perturbation to average.
 
     A prediction must not know more than its reference: the mean of all n perturbations, taken against the mean of the
     others, leaves 1/n of the perturbation's own effect and correlates perfectly. Give a baseline what the reference
@@ -255,62 +257,25 @@ def scored(
     sets: GeneSets = sets_of(None if real.control is None else real.table - real.control)
     table = target_sets(real.labels, real.genes, target_map, required=False).table
     targets = [tuple(row[row >= 0].tolist()) for row in table]
-    columns: dict[str, list[Any]] = {method: [], f"{method}_without_target": [], "n_genes": []}
-    columns |= {"n_genes_without_target": [], "target": [], "undefined": []}
-    for start in range(0, len(real.labels), ROWS):
-        rows = range(start, min(start + ROWS, len(real.labels)))
-        block = slice(rows.start, rows.stop)
-        x, y, m = pred.table[block], real.table[block], base[block]
-        whole = np.array([sets.of(r) for r in rows])
-        cut = np.array([sets.of(r, targets[r]) if targets[r] else whole[r - start] for r in rows])
-        values, n, why = row_values(x, y, m, whole, method, n_threads)
-        without, n_without, _ = row_values(x, y, m, cut, method, n_threads)
-        columns[method] += values.tolist()
-        columns[f"{method}_without_target"] += without.tolist()
-        columns["n_genes"] += n.tolist()
-        columns["n_genes_without_target"] += n_without.tolist()
-        columns["undefined"] += why
-        columns["target"] += ["+".join(map(str, real.genes[list(targets[r])])) or None for r in rows]
+    n = range(len(real.labels))
+
+    def rows(cut: bool) -> Iterator[Sides]:
+        for r in n:
+            at = np.flatnonzero(sets.of(r, targets[r] if cut else ()))
+            yield Sides(pred.table[r][at], real.table[r][at], base[r][at], base[r][at])
+
+    whole, less = (row_correlations(rows(cut), method, n_threads=n_threads) for cut in (False, True))
+    columns = {
+        method: whole.values,
+        f"{method}_without_target": less.values,
+        "n_genes": whole.n,
+        "n_genes_without_target": less.n,
+        "target": ["+".join(map(str, real.genes[list(targets[r])])) or None for r in n],
+        "undefined": whole.why,
+    }
     out = pd.DataFrame(columns, index=pd.Index(real.labels, name="perturbation", dtype=object))
     out.attrs["oracle"] = sets.oracle
     return out
-
-
-def row_values(
-    x: Floats, y: Floats, base: Floats, genes: NDArray[np.bool_], method: str, n_threads: int
-) -> tuple[Floats, NDArray[np.int64], list[str]]:
-    """Values of some rows over their genes, numbers of genes, and why a value is undefined."""
-    scales = [
-        np.maximum(np.abs(t).max(1, initial=0.0), np.nan_to_num(np.abs(base)).max(1, initial=0.0)) for t in (x, y)
-    ]
-    # a gene that is left out is NaN, and pairs with one are passed over
-    a, b = (np.ascontiguousarray(np.where(genes, t - base, np.nan).T) for t in (x, y))
-    moments = CoMoments(len(x)).add(a, b, n_threads=n_threads)
-    n = moments.n
-    sizes = [moments.variance_x, moments.variance_y]
-    if method == "cosine":
-        mx, my = moments.mean_x, moments.mean_y
-        sizes = [sizes[0] + mx**2, sizes[1] + my**2]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            r = np.clip((moments.covariance + mx * my) / np.sqrt(sizes[0] * sizes[1]), -1.0, 1.0)
-    else:
-        r = moments.pearson() if method == "pearson" else rank_correlation(a, b, n_threads=n_threads)[0]
-    word = "zero" if method == "cosine" else "constant"
-    why = [""] * len(x)
-    for k in range(len(x)):
-        if np.isnan(base[k]).any():
-            why[k] = "no other perturbation to average"
-        elif n[k] < (1 if method == "cosine" else 2):
-            why[k] = "too few genes"
-        else:
-            for side, size, scale in zip(("predicted", "observed"), sizes, scales, strict=True):
-                if np.sqrt(size[k]) <= FLAT * scale[k]:
-                    why[k] = f"{side} effect is {word}"
-                    break
-        if not why[k] and np.isnan(r[k]):
-            why[k] = "a profile is not finite"
-    r[np.array([bool(w) for w in why])] = np.nan
-    return r, n, why
 
 
 def with_attrs(table: pd.DataFrame, oracle: bool, settings: Mapping[str, Any]) -> pd.DataFrame:

@@ -372,6 +372,9 @@ _FOUR = (
     ("delta_mae", "mae_delta", delta_mae, "mean_g |d̂ - d|", "log1p"),
     ("delta_mse", "mse_delta", delta_mse, "mean_g (d̂ - d)²", "log1p²"),
 )
+_NOISE = "Sampling noise of both sides is inside: values of different numbers of cells are not comparable."
+_COLLAPSE = "Rewards collapse to the mean of all perturbations: weak signals are cheaper to leave out than to guess."
+_ALIAS = "With one control on both sides the error of effects is that of the profiles: no second signal."
 for _name, _alias, _formula, _definition, _unit in _FOUR:
     register(
         MetricSpec(
@@ -391,6 +394,7 @@ for _name, _alias, _formula, _definition, _unit in _FOUR:
             invariants=("gene_order", "perturbation_order", "scale_homogeneous"),
             parity=_EXACT,
             source=_CELL_EVAL,
+            pitfalls=(_COLLAPSE, _NOISE, *((_ALIAS,) if _name.startswith("delta_") else ())),
         )
     )
 register(
@@ -411,6 +415,11 @@ register(
         invariants=("gene_order", "perturbation_order", "scale_invariant"),
         parity=Parity(rtol=1e-11, atol=1e-13),
         source=_CELL_EVAL,
+        pitfalls=(
+            "Predicting the effect that all perturbations share already correlates: compare with the mean baseline.",
+            "The own target gene is inside, and is often the largest effect.",
+            "Undefined for a constant effect; presets charge a constant prediction -1.",
+        ),
     )
 )
 _FIVE: tuple[tuple[str, Any, str, tuple[float, float], str], ...] = (
@@ -425,6 +434,13 @@ _FIVE: tuple[tuple[str, Any, str, tuple[float, float], str], ...] = (
     ("expr_distance_unbiased", expr_distance_unbiased, "(|b - c|² - C - C_control) / G", (-np.inf, np.inf), "log1p²"),
     ("expr_real_mass_ratio", expr_real_mass_ratio, "Σ_g expm1(b) / target_sum", (0.0, np.inf), "1"),
 )
+_COMPONENT = "A component of expr_mse_unbiased_capped_norm, or a fact about the data: no score on its own."
+_FACTS = {
+    "expr_mse_unbiased": ("May be negative: an unbiased estimate of a small number.",),
+    "expr_mse_unbiased_capped": ("Predictions without spread over perturbations forfeit their correction (rho).",),
+    "expr_distance_unbiased": ("Nothing of the prediction: how far the truth lies from the control.",),
+    "expr_real_mass_ratio": ("1 in logs of sums; means of logs lose mass (Jensen), which no prediction mends.",),
+}
 for _name, _formula, _definition, _bounds, _unit in _FIVE:
     register(
         MetricSpec(
@@ -442,6 +458,7 @@ for _name, _formula, _definition, _bounds, _unit in _FIVE:
             # a difference of nearly equal numbers: the bound is on the scale of the profiles, not of the result
             parity=Parity(rtol=1e-10, atol=1e-12),
             source=_UNBIASED,
+            pitfalls=(*_FACTS[_name], _COMPONENT),
         )
     )
 register(
@@ -461,5 +478,10 @@ register(
         denominator="expr_distance_unbiased",
         parity=Parity(rtol=1e-10, atol=1e-12),
         source=_UNBIASED,
+        pitfalls=(
+            "1 is a draw of the control; the mean of all perturbations may be below it.",
+            "Has no value for one perturbation: a ratio of sums over the panel.",
+            "May be negative where the corrections exceed the error.",
+        ),
     )
 )

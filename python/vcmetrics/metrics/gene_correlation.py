@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcmetrics.backend.device import resolve_device
+from vcmetrics.backend.memory import budgeted
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.metrics.co_moments import FLAT, CoMoments, Floats, quotient
 from vcmetrics.metrics.column_correlation import rank_correlation
@@ -25,6 +26,7 @@ METHODS = ("pearson", "spearman")
 SIGN_ROWS = 8  # whose intermediate results stay in the cache
 
 
+@budgeted
 def gene_correlation(
     pred: Any,
     real: Any,
@@ -50,6 +52,7 @@ def gene_correlation(
     var_names: Sequence[str] | None = None,
     device: str = "auto",
     n_threads: int | None = None,
+    memory_budget: int | float | str | None = None,
 ) -> pd.DataFrame:
     """Does the prediction know which perturbations move a gene up and which down?
 
@@ -59,9 +62,9 @@ def gene_correlation(
     Parameters
     ----------
     pred, real
-        AnnData or paths of cells (n_obs × n_vars); or tables of profiles, one a perturbation: DataFrames (index labels,
-        columns genes), or arrays with ``labels`` and ``var_names``. Both sides hold the same perturbations and genes,
-        in any order.
+        AnnData or paths of cells (n_obs × n_vars), or lists of them; or tables of profiles, one a perturbation:
+        DataFrames (index labels, columns genes), or arrays with ``labels`` and ``var_names``. Both sides hold the same
+        perturbations and genes, in any order.
     pert_col, control
         Column of ``obs`` with the labels, and that of the control cells, which are no row of their own.
     over
@@ -94,6 +97,9 @@ def gene_correlation(
         Of arrays; both sides in this order.
     device, n_threads
         ``"auto"`` or ``"cpu"``; threads (None: all that this process may use). Results do not depend on them.
+    memory_budget
+        Memory for cells: ``"4GiB"``, bytes, or a share of what is available; None for half of it. Results do not
+        depend on it.
 
     Returns
     -------

@@ -12,10 +12,15 @@ carry formulas: they choose values for the parameters below.
                     ``preserve``
 ``single_precision``  round to float32 first: the columns of DE tables (cell-eval always), profiles and their
                       effects (cell-eval with data of that precision)
-``exclude``         target genes left out of match ranks: ``panel`` | ``row`` | ``none``
+``exclude``         target genes left out of match ranks and gene lists: ``panel`` | ``row`` | ``none``
 ``ties``            ``midrank`` | ``position`` (``first``) | ``last`` | ``optimistic`` | ``pessimistic``
 ``denominator``     of match ranks: ``n-1`` | ``n``
 ``embedding``       score this embedding instead of the genes (match ranks)
+``genes``           genes that a metric sees, see :mod:`vcmetrics.metrics.gene_choice`
+``reference``       what effects are taken against, with ``leave_one_out``; see
+                    :func:`vcmetrics.metrics.referenced_effects.referenced_effects`
+``weights``         of genes, with ``flat``; see :mod:`vcmetrics.metrics.gene_weights`
+``undefined``       what an undefined value becomes: ``nan`` | ``zero``
 ``gated``           judge only perturbations whose *reference* can be judged, and charge an undefined
                     prediction there the worst value (see :class:`Gate`)
 ==================  =======================================================================================
@@ -37,7 +42,7 @@ from vcmetrics.metrics.row_table import RowTable
 
 Values = NDArray[np.float64]
 Formula = Callable[..., Values]
-Need = Literal["profiles", "correction", "variance", "batches", "de", "cells"]
+Need = Literal["profiles", "correction", "variance", "batches", "train", "de", "cells"]
 
 # modules that register metrics, imported when the registry is first read
 _FAMILIES = (
@@ -50,6 +55,27 @@ _FAMILIES = (
     "cells",
     "clustering",
     "coexpression",
+    "profile_error",
+    "weighted_error",
+    "norm_error",
+    "match_ranks",
+    "target_ranking",
+    "gene_panels",
+    "phenotypes",
+    "phenocopy",
+    "virtual_screen",
+    "effect_detection",
+    "cell_labels",
+    "interactions",
+    "cell_distances",
+    "delta_correlation",
+    "r2",
+    "direction",
+    "variation",
+    "effect_lists",
+    "signed_p",
+    "per_gene",
+    "cell_range",
 )
 
 
@@ -102,8 +128,9 @@ class MetricSpec:
     ``denominator``. A value that is one number for the whole panel (the same in every row) says with ``panel`` what
     becomes of it when perturbations are drawn anew: it is the ``pearson`` or ``spearman`` correlation of the columns
     that ``panel_values`` returns, (n_perturbations, 2) with NaN for those that stay out, or cannot be had without the
-    data (``whole``). ``defaults`` are the parameters that the formula takes. ``extra`` is the optional dependency of
-    this package that the formula imports; None where it needs no other.
+    data (``whole``). ``defaults`` are the parameters that the formula takes; ``required`` names those that have no
+    default and must be given. ``extra`` is the optional dependency of this package that the formula imports; None where
+    it needs no other. ``pitfalls`` are sentences that a reader of the number should know.
     """
 
     name: str
@@ -129,6 +156,8 @@ class MetricSpec:
     gate: Gate | None = None
     invariants: tuple[str, ...] = ("gene_order", "perturbation_order")
     extra: str | None = None
+    required: tuple[str, ...] = ()
+    pitfalls: tuple[str, ...] = ()
 
     def parameters(self, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The formula's parameters: ``settings`` where they name one, else the defaults."""

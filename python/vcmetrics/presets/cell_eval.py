@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from vcmetrics.presets.cell_eval2 import TIED_FOLD_CHANGES
 from vcmetrics.presets.cell_eval2_names import V1_NAMES
+from vcmetrics.presets.page import Page
 from vcmetrics.presets.policy import ScalePolicy
 from vcmetrics.presets.preset import DERules, Member, Preset
 
@@ -108,6 +109,14 @@ PRESET = Preset(
     gated=False,
     nan_rule="propagate",
     layout="wide",
+    page=Page(
+        space="Means of logs; counts are scaled to the median total of their own file and logged in float32.",
+        control="Each side's own control cells: a submission that changes its control changes its score.",
+        reference="Each side's own control.",
+        genes="All genes; the gene named like the perturbation is left out of its match rank alone.",
+        ties="Equal distances keep the order of the labels; ranks are divided by n: chance is (n + 1)/2n. NaN is kept.",
+        aggregation="Mean over perturbations; one NaN makes it NaN. Scores against a baseline are floored at 0.",
+    ),
     quirks=(
         "Each side is taken against its own control cells.",
         "A side whose values have no fraction above 1e-3 is taken for counts, scaled to the median total of that file "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vcmetrics.presets.cell_eval2_names import POLICIES, PROFILES_V2, SPELLINGS
+from vcmetrics.presets.page import Page
 from vcmetrics.presets.preset import DERules, Preset
 
 TIES_ACROSS_DEPTHS = (
@@ -29,6 +30,16 @@ PRESET = Preset(
     spellings=SPELLINGS,
     de=_DE,
     de_variants={"pdex": _DE, "scanpy": DERules(continuity=False)},
+    page=Page(
+        space="Logs of sums: log(1 + 50,000 × share of the perturbation's counts). DE: counts per million a cell.",
+        control="The observed control cells, on both sides.",
+        reference="The observed control.",
+        genes="All genes; the targets of the whole panel are left out of match ranks, a perturbation's own of errors "
+        "and DE. DE: genes whose control mean is above 5 per million.",
+        ties="Equal distances share the middle rank. Only perturbations that the reference can judge count; there an "
+        "undefined prediction gets the worst value. Both sets of significant genes empty: Jaccard 1.",
+        aggregation="Mean over perturbations, undefined ones left out; the error is a ratio of sums.",
+    ),
     quirks=(
         "Predicted effects and tests are taken against the observed control; the prediction's own control is not read.",
         "Match ranks leave out every panel target; expression errors and the direction, Jaccard and lfc_nmae members "

@@ -16,6 +16,11 @@ PRESET = replace(
     de=_DE,
     de_variants={"pdex": _DE},
     target_sum=1e4,
+    page=replace(
+        _V1.page,
+        space="Means of logs; counts are scaled to 10,000 per cell, both sides alike.",
+        genes="All genes; the own gene is left out of match ranks alone. DE: control mean above 5 per million.",
+    ),
     quirks=(
         *(q for q in _V1.quirks if "median total" not in q and "factor of 20" not in q and "float32" not in q),
         "Counts are scaled to 10,000 per cell, then logged.",

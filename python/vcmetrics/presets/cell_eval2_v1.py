@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vcmetrics.presets.cell_eval2 import TIED_FOLD_CHANGES, TIES_ACROSS_DEPTHS
 from vcmetrics.presets.cell_eval2_names import POLICIES, PROFILES_V1, SPELLINGS
+from vcmetrics.presets.page import Page
 from vcmetrics.presets.preset import DERules, Preset
 
 _DE = DERules(
@@ -39,6 +40,14 @@ PRESET = Preset(
     ties="position",
     denominator="n",
     gated=False,
+    page=Page(
+        space="Means of logs; counts are scaled to the median total of the observed control cells, both sides alike.",
+        control="Each side's own control cells.",
+        reference="Each side's own control.",
+        genes="All genes; a perturbation's own is left out of its match rank alone.",
+        ties="Equal distances keep the order of the labels; ranks are divided by n. Undefined values stay so.",
+        aggregation="Mean over perturbations, undefined ones left out.",
+    ),
     quirks=(
         "Each side is taken against its own control cells.",
         "Each side's type is guessed from up to 500 row sums; the declared type is ignored and values are not checked.",

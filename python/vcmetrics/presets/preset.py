@@ -11,6 +11,8 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from vcmetrics._errors import DataError
+from vcmetrics.presets.names import ALIASES, MODULES
+from vcmetrics.presets.page import Page
 from vcmetrics.presets.policy import ScalePolicy
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -104,10 +106,15 @@ class Preset:
         prediction's own.
     prediction_needs_control
         The prediction must hold control cells.
+    needs_control
+        The observed side must hold control cells; else one without them is scored, effects being the values themselves.
+    inputs
+        What the rules cannot do without beside the two sides: names of arguments of :func:`vcmetrics.score`.
     input_type
         ``counts`` and ``lognorm`` are demanded. ``autodetect``: each side alone, logs where one of up to 500 row
         sums is more than 1e-6 from an integer. ``guess``: each side alone, logs where a value has a fraction
-        above 1e-3.
+        above 1e-3. ``values``: scored as they are, of either sign (principal components, z-scores, signed
+        -log10 p).
     check_values
         Refuse values that do not fit the input type.
     allow_fractional
@@ -123,7 +130,10 @@ class Preset:
         Depth of the log of sums.
     comparator
         Space of the profiles. ``bulk_lognorm``: logs of sums where both sides are counts, else as ``lognorm``;
-        ``lognorm``: means of logs.
+        ``lognorm``: means of logs, which are taken in single precision where the counts are stored so;
+        ``mean_of_logs``: the same in double precision always.
+    log_base
+        Of the logs that are taken of counts; values that are no counts are in their own unit already.
     round_profiles
         Group means are rounded to the data's own precision before anything is derived from them.
     same_gene_order
@@ -144,6 +154,8 @@ class Preset:
         Other sets of DE rules that ``replace(de="name")`` selects.
     quirks
         What a reader of the numbers should know, one sentence each.
+    page
+        The rules in words.
     spellings
         Other names of the settings that :meth:`replace` accepts.
     """
@@ -155,20 +167,24 @@ class Preset:
     profiles: Mapping[str, tuple[Member, ...]]
     default_profile: str
     quirks: tuple[str, ...]
+    page: Page
     de: DERules = field(default_factory=DERules)
     naming: Literal["v1", "v2"] = "v2"
     pert_cols: tuple[str, ...] = ("target", "target_gene")
     control: str = "non-targeting"
     control_source: Literal["real", "pred"] = "real"
     prediction_needs_control: bool = False
-    input_type: Literal["counts", "lognorm", "autodetect", "guess"] = "counts"
+    needs_control: bool = True
+    inputs: tuple[str, ...] = ()
+    input_type: Literal["counts", "lognorm", "autodetect", "guess", "values"] = "counts"
     check_values: bool = True
     allow_fractional: bool = False
     max_counts_per_cell: float | None = 1e6
     discrete: bool = False
     target_sum: float | Literal["median_real_control", "median_own"] = 1e6
     bulk_target_sum: float = 5e4
-    comparator: Literal["bulk_lognorm", "lognorm"] = "bulk_lognorm"
+    comparator: Literal["bulk_lognorm", "lognorm", "mean_of_logs"] = "bulk_lognorm"
+    log_base: Literal["e", "2"] = "e"
     round_profiles: bool = False
     same_gene_order: bool = True
     exclude: Literal["panel", "row", "none"] = "panel"
@@ -302,35 +318,8 @@ class Preset:
 
 
 # what makes a rule set the one it is; everything else is a setting
-_FIXED = frozenset({"name", "title", "source", "version", "profiles", "quirks", "de", "naming"})
+_FIXED = frozenset({"name", "title", "source", "version", "profiles", "quirks", "page", "de", "naming"})
 _CHANGEABLE = frozenset(f.name for f in fields(Preset)) - _FIXED - {"policies", "de_variants", "spellings"}
-
-# presets by name; the module of each is imported when it is asked for
-_MODULES = MappingProxyType(
-    {
-        "vcc2026": "vcc2026",
-        "vcc2025": "vcc2025",
-        "cell-eval2": "cell_eval2",
-        "cell-eval2-v1": "cell_eval2_v1",
-        "cell-eval2-0.7.6": "cell_eval2_076",
-        "cell-eval": "cell_eval",
-    }
-)
-_ALIASES = MappingProxyType(
-    {
-        "vcc-2026": "vcc2026",
-        "vcc-2025": "vcc2025",
-        "cell-eval2-v2": "cell-eval2",
-        "v2": "cell-eval2",
-        "corrected": "cell-eval2",
-        "v1": "cell-eval2-v1",
-        "legacy": "cell-eval2-v1",
-        "cell-eval-0.7.6": "cell-eval2-0.7.6",
-        "cell-eval-0-7-6": "cell-eval2-0.7.6",
-        "cell-eval2-076": "cell-eval2-0.7.6",
-        "cell-eval-0.8.2": "cell-eval",
-    }
-)
 
 
 def list_presets() -> list[str]:
@@ -341,7 +330,7 @@ def list_presets() -> list[str]:
     >>> "vcc2026" in list_presets()
     True
     """
-    return list(_MODULES)
+    return list(MODULES)
 
 
 def get_preset(name: str | Preset) -> Preset:
@@ -360,11 +349,11 @@ def get_preset(name: str | Preset) -> Preset:
     if isinstance(name, Preset):
         return name
     key = name.strip().lower().replace("_", "-")
-    key = _ALIASES.get(key, key)
-    if key not in _MODULES:
-        msg = f"there is no preset {name!r}; choose from {', '.join(_MODULES)}"
+    key = ALIASES.get(key, key)
+    if key not in MODULES:
+        msg = f"there is no preset {name!r}; choose from {', '.join(MODULES)}"
         raise DataError(msg)
-    preset = import_module(f"vcmetrics.presets.{_MODULES[key]}").PRESET
+    preset = import_module(f"vcmetrics.presets.{MODULES[key]}").PRESET
     assert isinstance(preset, Preset)
     return preset
 

@@ -40,7 +40,7 @@ def _dense(side: CellSide, embedding: str | None) -> Values:
         if side.kind == "counts":
             unit = np.float32(side.totals[i]) / np.float32(side.target_sum)
             scaled = values.astype(np.float32) / (unit if unit != 0 else np.float32(1))
-            values = np.log1p(scaled.astype(np.float64)).astype(np.float32)
+            values = (np.log1p(scaled.astype(np.float64)) / side.log_unit).astype(np.float32)
         out[i, columns] = values
     return out
 

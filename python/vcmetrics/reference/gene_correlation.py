@@ -88,6 +88,7 @@ def averaged(x: Array, y: Array, studies: Array, *, method: str = "pearson", n_m
         r = column_correlation(x[rows], y[rows], method=method)
         defined = ~np.isnan(r)
         weight = rows.sum() - 3
-        top[defined] += weight * np.arctanh(r[defined])
+        with np.errstate(divide="ignore"):
+            top[defined] += weight * np.arctanh(r[defined])
         bottom[defined] += weight
     return np.where(bottom > 0, np.tanh(top / np.where(bottom > 0, bottom, 1)), np.nan)

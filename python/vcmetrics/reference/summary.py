@@ -108,6 +108,7 @@ def gather(
         }
         if "log1p" in fields:
             tables["log1p"] = np.log1p(x)
+            tables["log1p_square"] = np.log1p(x) ** 2
         if "expm1" in fields:
             tables["expm1"] = np.expm1(v)
         if "expm1_32" in fields:

@@ -18,6 +18,7 @@ from vcmetrics.results.staging import staged_directory
 
 if TYPE_CHECKING:
     from vcmetrics.results.score_result import ContextResult, ScoreResult
+    from vcmetrics.results.score_results import ScoreResults
 
 STATISTICS = ("count", "null_count", "mean", "std", "min", "max", "median")
 WIDE_STATISTICS = ("count", "null_count", "mean", "std", "min", "25%", "50%", "75%", "max")
@@ -56,6 +57,28 @@ def write_into(result: ScoreResult, folder: Path, *, write_de: bool = False) -> 
         for side, table in (("real", result.de_real), ("pred", result.de_pred)):
             if table is not None:
                 table.to_parquet(folder / f"de_{side}.parquet", index=False)
+
+
+def write_scores(results: ScoreResults, outdir: str | os.PathLike[str], *, write_de: bool = False) -> None:
+    """Write a folder a preset and ``verdicts.csv`` to ``outdir``: all appear together, or none."""
+    if write_de:
+        require_parquet()
+    with staged_directory(outdir) as folder:
+        write_scores_into(results, folder, write_de=write_de)
+
+
+def write_scores_into(results: ScoreResults, folder: Path, *, write_de: bool = False) -> None:
+    """Write the files of several presets into an existing folder."""
+    from vcmetrics.results.score_results import COLUMNS
+
+    for preset, result in results.items():
+        (folder / preset).mkdir()
+        write_into(result, folder / preset, write_de=write_de)
+    rows = (
+        [preset, metric, better, number(value), "" if baseline is None else number(baseline), verdict, reason]
+        for preset, metric, better, value, baseline, verdict, reason in results.verdict_rows()
+    )
+    _table(folder / "verdicts.csv", COLUMNS, rows)
 
 
 def require_parquet() -> None:
@@ -220,11 +243,26 @@ def score_record(result: ScoreResult) -> dict[str, Any]:
         "overall": result.overall if scaled else None,
         "timings": result.timings,
     }
+    if result.notes:
+        record["notes"] = list(result.notes)
     if result.intervals is not None:
         record["ci"] = result.intervals.resampling.ci
         if scaled:
             record["overall_interval"] = result.intervals.overall
     return {name: plain(value) for name, value in record.items()}
+
+
+def scores_record(results: ScoreResults) -> dict[str, Any]:
+    """The scores of several presets for machines."""
+    names = ("preset", "metric", "better", "value", "baseline", "verdict", "reason")
+    return {
+        "presets": {preset: score_record(result) for preset, result in results.items()},
+        "verdicts": [{k: plain(v) for k, v in zip(names, row, strict=True)} for row in results.verdict_rows()],
+        "standings": {name: s.verdict for name, s in results.standings.items()},
+        "disagree": results.disagree,
+        "left_out": dict(results.left_out),
+        "timings": plain(results.timings),
+    }
 
 
 def run_record(result: ScoreResult) -> dict[str, Any]:
@@ -238,6 +276,7 @@ def run_record(result: ScoreResult) -> dict[str, Any]:
         "profile": result.profile,
         "settings": plain(result.settings),
         "reasons": plain(result.reasons),
+        "notes": list(result.notes),
         "overall": plain(result.overall),
         "timings": plain(result.timings),
     }

@@ -43,6 +43,7 @@ class ContextResult:
     unresolved: tuple[str, ...] = ()
     de_real: DETable | None = None
     de_pred: DETable | None = None
+    notes: tuple[str, ...] = ()
 
     def n_used(self, metric: str) -> int:
         """Number of perturbations with a defined value."""
@@ -107,6 +108,11 @@ class ScoreResult:
     def reasons(self) -> dict[str, str]:
         """Metric → why its aggregate or scaled value is undefined."""
         return {m: r for c in self.contexts for m, r in c.reasons.items()}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know of how references were made: a truth that is in its own reference, and the like."""
+        return tuple(dict.fromkeys(note for c in self.contexts for note in c.notes))
 
     @property
     def de_real(self) -> pd.DataFrame | None:

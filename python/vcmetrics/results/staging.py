@@ -74,7 +74,10 @@ def _move_in(stage: Path, final: Path) -> None:
         stage.rename(final)
         return
     for file in sorted(stage.iterdir()):
-        file.replace(final / file.name)
+        if file.is_dir() and (final / file.name).is_dir():
+            _move_in(file, final / file.name)
+        else:
+            file.replace(final / file.name)
 
 
 def _umask() -> int:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from vcmetrics.results.score_result import ScoreResult
+    from vcmetrics.results.score_results import ScoreResults
 
 
 WIDE = 104  # columns that the whole table takes
@@ -103,6 +104,8 @@ def print_score(result: ScoreResult, console: Console) -> None:
         console.print(f"undefined perturbations: {', '.join(partly)}", style="yellow", markup=False, highlight=False)
     for metric, reason in result.reasons.items():
         console.print(f"{metric}: {reason}", style="yellow", markup=False, highlight=False)
+    for note in result.notes:
+        console.print(note, style="yellow", markup=False, highlight=False)
     lost = [label for c in result.contexts for label in c.unresolved]
     if lost and result.settings.get("exclude") != "none":
         named = ", ".join(lost[:3]) + (", …" if len(lost) > 3 else "")
@@ -124,3 +127,72 @@ def print_score(result: ScoreResult, console: Console) -> None:
     console.print(
         f"{n} perturbations{where}, preset {result.preset}, {timing_line(result)}", style="dim", highlight=False
     )
+
+
+_SIGNS = {"above": "green", "below": "red", "equal": "yellow", "split": "yellow", "none": "dim"}
+
+
+def print_scores(results: ScoreResults, console: Console) -> None:
+    """Print every preset's metrics beside the mean baseline, and where the presets disagree."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for name in ("preset", "metric"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("", width=1)
+    for name in ("value", "mean baseline"):
+        table.add_column(name, justify="right")
+    table.add_column("verdict")
+    verdicts = {(v.preset, v.metric): v for v in results.judged}
+    for preset, result in results.items():
+        head = preset
+        for metric, value in result.aggregate_values.items():
+            found = verdicts.get((preset, metric))
+            word = "" if found is None else found.verdict
+            arrow = {"higher": "↑", "lower": "↓"}.get(str(result.directions.get(metric, "")), "")
+            base = shown(None if found is None else found.baseline)
+            style = _SIGNS.get(word, "")
+            told = f"[{style}]{word}[/]" if style and word != "none" else "–"
+            table.add_row(head, metric.removeprefix(PREFIX), arrow, shown(value), base, told)
+            head = ""
+    console.print(table)
+
+    def say(text: str, style: str) -> None:
+        console.print(text, style=style, markup=False, highlight=False)
+
+    for preset, result in results.items():
+        for note in (*result.notes, *(f"{m}: {why}" for m, why in result.reasons.items())):
+            say(f"{preset}: {note}", "yellow")
+    for preset, why in results.left_out.items():
+        say(f"{preset} is left out: {why}", "dim")
+    for line in disagreement_lines(results):
+        say(line, "bold")
+    n = {sum(len(c.perturbations) for c in result.contexts) for result in results.values()}
+    total = seconds(sum(results.timings.values()))
+    say(f"{max(n, default=0)} perturbations, {len(results)} presets, {total}", "dim")
+
+
+def disagreement_lines(results: ScoreResults) -> list[str]:
+    """What most metrics of each preset say of the prediction and the mean baseline, presets of one opinion together."""
+    out = []
+    standings = results.standings
+    texts = {
+        "above": "above the mean baseline",
+        "below": "below the mean baseline",
+        "split": "above by as many metrics as below",
+        "equal": "level with the mean baseline",
+        "none": "no verdict",
+    }
+    for word, text in texts.items():
+        named = [
+            f"{name} ({s.above} of {s.above + s.below + s.equal})" if word != "none" else name
+            for name, s in standings.items()
+            if s.verdict == word
+        ]
+        if named:
+            out.append(f"{text}: {', '.join(named)}")
+    if results.disagree:
+        out.append(
+            "the presets disagree: the same prediction is above the mean baseline by some and below it by others"
+        )
+    return out

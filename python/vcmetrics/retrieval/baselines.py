@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcmetrics.backend.device import resolve_device
+from vcmetrics.backend.memory import budgeted
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.retrieval.conventions import check_denominator
 from vcmetrics.retrieval.discrimination import CONTROL, discrimination, matching_of, score_of, whole_ks
@@ -33,6 +34,7 @@ BASELINES = {
 }
 
 
+@budgeted
 def retrieval_baselines(
     pred: Any,
     real: Any,
@@ -42,13 +44,14 @@ def retrieval_baselines(
     top_k: tuple[int, ...] = (1, 5, 10),
     device: str = "auto",
     n_threads: int | None = None,
+    memory_budget: int | float | str | None = None,
     **how: Any,
 ) -> pd.DataFrame:
     """Scores of a prediction beside those of baselines that know nothing of its perturbations.
 
     Parameters
     ----------
-    pred, real, pert_col, control, top_k, device, n_threads
+    pred, real, pert_col, control, top_k, device, n_threads, memory_budget
         As in :func:`vcmetrics.discrimination`.
     **how
         Its other arguments, ``train`` among them: then the nearest training perturbation and the mean response come

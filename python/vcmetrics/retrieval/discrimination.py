@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vcmetrics._errors import VcmetricsWarning
-from vcmetrics.backend.device import resolve_device
+from vcmetrics._errors import DeviceError, VcmetricsWarning
+from vcmetrics.backend.gpu import Engine, engine_for
+from vcmetrics.backend.memory import budgeted
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.retrieval.conventions import DENOMINATORS, check_denominator, settle
 from vcmetrics.retrieval.inputs import Inputs, Matching, read_panels
@@ -29,6 +31,7 @@ Table = NDArray[np.float64]
 CONTROL = "non-targeting"
 
 
+@budgeted
 def discrimination(
     pred: Any,
     real: Any,
@@ -64,6 +67,7 @@ def discrimination(
     return_distances: bool = False,
     device: str = "auto",
     n_threads: int | None = None,
+    memory_budget: int | float | str | None = None,
     progress: Progress | None = None,
 ) -> Any:
     """Rank of each perturbation's own observed profile among all, seen from its prediction.
@@ -71,9 +75,10 @@ def discrimination(
     Parameters
     ----------
     pred, real
-        AnnData or path of an ``.h5ad`` or ``.zarr`` (n_obs × n_vars cells), or profiles: an array (n_perturbations ×
-        n_genes, float32 or float64, any library with DLPack in host memory) with ``labels``, or a data frame with
-        labels as index and genes as columns. Genes are aligned by name, labels too. Neither is modified.
+        AnnData or path of an ``.h5ad`` or ``.zarr`` (n_obs × n_vars cells), or a list of them; or profiles: an array
+        (n_perturbations × n_genes, float32 or float64, any library with DLPack in host memory) with ``labels``, or a
+        data frame with labels as index and genes as columns. Genes are aligned by name, labels too. Neither is
+        modified.
     pert_col, control
         Column of ``obs`` with the labels, and the control's label (of cells, or of a row of profiles).
     space
@@ -133,9 +138,15 @@ def discrimination(
         For arrays: a label a row (``real_labels`` where they differ), a gene a column. Data frames have their own.
     return_distances
         Return the table of distances, too.
-    device, n_threads, progress
-        ``"auto"`` or ``"cpu"``; threads (None: all allowed). Results do not depend on them. ``progress(done, total)``
-        is called while cells are read.
+    device
+        ``"auto"`` and ``"cpu"``: the CPU. ``"cuda"`` sends profiles to the GPU, which sums over pairs of them with the
+        CPU's bits; for ``exclude_targets`` ``"none"`` and ``"panel"``.
+    n_threads, progress
+        Threads (None: all allowed); results do not depend on them. ``progress(done, total)`` is called while cells are
+        read.
+    memory_budget
+        Memory for cells: ``"4GiB"``, bytes, or a share of what is available; None for half of it. Results do not
+        depend on it.
 
     Returns
     -------
@@ -196,7 +207,10 @@ def discrimination(
     >>> round(table.attrs["aggregate"]["score"], 4)
     0.8333
     """
-    resolve_device(device, what="discrimination")
+    with engine_for({"pred": pred, "real": real}, device, what="discrimination") as (engine, from_host):
+        if not from_host:
+            msg = "discrimination: profiles on a GPU are not taken; pass them on the host, with device='cuda'"
+            raise DeviceError(msg)
     settings = settle(
         convention,
         {
@@ -230,7 +244,7 @@ def discrimination(
     )  # fmt: skip
     tables, distances, facts = [], {}, {}
     for panel in panels:
-        table, found = score_panel(panel, settings, ks, threads, return_distances)
+        table, found = score_panel(panel, settings, ks, threads, return_distances, engine)
         tables.append(table)
         facts[panel.context] = cohort(panel, settings, table)
         if return_distances:
@@ -284,7 +298,12 @@ def whole_ks(top_k: Sequence[int]) -> tuple[int, ...]:
 
 
 def score_panel(
-    panel: Panel, settings: dict[str, Any], ks: tuple[int, ...], n_threads: int, keep: bool
+    panel: Panel,
+    settings: dict[str, Any],
+    ks: tuple[int, ...],
+    n_threads: int,
+    keep: bool,
+    engine: Engine | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     """Scores of one context, and its distances where they are to be kept."""
     import pandas as pd
@@ -298,14 +317,16 @@ def score_panel(
         residual=settings["residual"],
         n_threads=n_threads,
     )
+    if engine is not None:
+        if task.scope not in ("none", "panel"):
+            msg = (
+                f"exclude_targets={task.scope!r} has no CUDA kernels (there are 'none' and 'panel'); pass device='cpu'"
+            )
+            raise DeviceError(msg)
+        task = replace(task, engine=engine)
     names = np.array(panel.names, dtype=object)
     facing = names if settings["direction"] == "pred_to_real" else names[panel.scored]
-    counted = None
-    n_candidates = np.full(len(task.x), facing.size)
-    if settings["sample"] is not None and settings["sample"] < facing.size:
-        counted = np.zeros(facing.size, np.bool_)
-        counted[np.random.default_rng(0).choice(facing.size, settings["sample"], replace=False)] = True
-        n_candidates = counted.sum() + ~counted[task.own]
+    counted, n_candidates = sampled_candidates(task.own, facing.size, settings["sample"])
     table = np.empty((len(task.x), facing.size)) if keep else None
     found = rank_all(task, settings["ties"], table, counted)
     frame = pd.DataFrame(
@@ -314,6 +335,17 @@ def score_panel(
     )
     kept = None if table is None else pd.DataFrame(table, index=frame.index, columns=pd.Index(facing, name="candidate"))
     return frame, kept
+
+
+def sampled_candidates(
+    own: NDArray[np.int64], n: int, sample: int | None
+) -> tuple[NDArray[np.bool_] | None, NDArray[Any]]:
+    """Which of ``n`` candidates count, drawn with seed 0 (None: all), and how many each query has, its own included."""
+    if sample is None or sample >= n:
+        return None, np.full(own.size, n)
+    counted = np.zeros(n, np.bool_)
+    counted[np.random.default_rng(0).choice(n, sample, replace=False)] = True
+    return counted, np.asarray(counted.sum() + ~counted[own])
 
 
 def score_of(rank: Table, n_candidates: NDArray[Any], denominator: str, output: str) -> Table:

@@ -13,10 +13,8 @@ from vcmetrics.backend.host import host_table
 from vcmetrics.retrieval.panel import Panel, build_panel
 from vcmetrics.retrieval.targets import TargetMap
 from vcmetrics.sources import open_cells
-from vcmetrics.sources.cells import Cells
+from vcmetrics.sources.cells import Cells, holds_cells
 from vcmetrics.sources.genes import align_genes, some
-from vcmetrics.sources.memory import looks_like_anndata
-from vcmetrics.sources.stored import as_path
 from vcmetrics.summary.group_summary import Progress
 from vcmetrics.summary.side_profiles import SideProfiles, array_profiles, read_profiles
 
@@ -57,11 +55,6 @@ class Matching:
     targets_required: bool
 
 
-def is_cells(data: Any) -> bool:
-    """Whether ``data`` has labelled cells: AnnData, a path, or opened cells."""
-    return isinstance(data, Cells) or as_path(data) is not None or looks_like_anndata(data)
-
-
 def read_sides(pred: Any, real: Any, inputs: Inputs) -> tuple[Sides, Sides]:
     """Profiles of both sides by context, the prediction's genes in the order of the observed ones.
 
@@ -74,16 +67,16 @@ def read_sides(pred: Any, real: Any, inputs: Inputs) -> tuple[Sides, Sides]:
     """
     observed: Sides
     predicted: Sides
-    if not is_cells(real):
+    if not holds_cells(real):
         labels = inputs.labels if inputs.real_labels is None else inputs.real_labels
         observed = {None: _from_array(real, "real", labels, inputs)}
-    if not is_cells(pred):
+    if not holds_cells(pred):
         predicted = {None: _from_array(pred, "pred", inputs.labels, inputs)}
-    if is_cells(real):
+    if holds_cells(real):
         with open_cells(real, layer=inputs.layer, name="real") as cells:
             observed = _from_cells(cells, inputs, predicted=False)
     genes = next(iter(observed.values())).genes
-    if is_cells(pred):
+    if holds_cells(pred):
         with open_cells(pred, layer=inputs.layer, name="pred") as cells:
             if inputs.obsm is None and genes is not None:
                 order = align_genes(cells.genes, genes, pred_name=cells.name, real_name="real", subset=True)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcmetrics.backend.device import resolve_device
+from vcmetrics.backend.memory import budgeted
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.retrieval.conventions import check_denominator, refuse, settle
 from vcmetrics.retrieval.discrimination import CONTROL, matching_of, score_of
@@ -29,6 +30,7 @@ ZERO, INFINITE = 0.0, np.inf  # the limits' rows in the result
 _BLOCK = 1 << 21
 
 
+@budgeted
 def discrimination_sweep(
     pred: Any,
     real: Any,
@@ -60,6 +62,7 @@ def discrimination_sweep(
     genes: Sequence[Any] | None = None,
     device: str = "auto",
     n_threads: int | None = None,
+    memory_budget: int | float | str | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Score of a prediction whose effects are multiplied by every scale of a grid.
@@ -70,7 +73,7 @@ def discrimination_sweep(
         As in :func:`vcmetrics.discrimination`.
     candidates, train, unmatched, convention, context_col, batch_col, layer, obsm, target_sum, separator
         As in :func:`vcmetrics.discrimination`.
-    labels, real_labels, genes, device, n_threads, progress
+    labels, real_labels, genes, device, n_threads, memory_budget, progress
         As in :func:`vcmetrics.discrimination`.
     scales
         Positive factors; None: 61 from 1/1000 to 1000, evenly spaced in the logarithm.

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vcmetrics._errors import DataError
-from vcmetrics.metrics.pair import Pair, Profiles
+from vcmetrics.metrics.pair import Pair
 from vcmetrics.presets.preset import Preset
+from vcmetrics.scoring.spaces import PairSpace, profile_recipe
 from vcmetrics.summary.de_table import DETable
 from vcmetrics.summary.differential_expression import RankTest, de_table
-from vcmetrics.summary.group_summary import GroupSummary, Progress, Recipe, Side, gather, group_totals
-from vcmetrics.summary.means import bulk_lognorm, mean_variance, per_cell
+from vcmetrics.summary.group_summary import GroupSummary, Progress, Recipe, Side, gather_together, group_totals
 from vcmetrics.summary.plan import resolve_targets
 
+if TYPE_CHECKING:
+    from vcmetrics.scoring.beside import Beside
+
 Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class BatchCodes:
+    """Batch of every cell: ``labels[codes[i]]``; both sides number their batches alike."""
+
+    labels: tuple[str, ...]
+    codes: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,8 @@ class SideInput:
     target_sum: float  # of the per-cell normalisation
     dtype: np.dtype[Any]  # as stored
     order: tuple[str, ...] = ()  # labels as the column's categories list them; empty: sorted
+    batches: BatchCodes | None = None
+    train: SideInput | None = None  # of the observed side: the data that predictions were fitted on
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,8 @@ class Needs:
     profiles: bool
     correction: bool
     de: bool
+    variance: bool = False
+    batches: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,34 +77,30 @@ class Recipes:
 
     def all(self) -> list[Recipe]:
         """The different recipes; two of one key and scale are one."""
-        found: dict[str, Recipe] = {}
-        for r in (self.profile, self.de):
-            if r is not None:
-                old = found.get(r.name)
-                found[r.name] = r if old is None else merge_recipes(old, r)
-        return list(found.values())
+        return merged(r for r in (self.profile, self.de) if r is not None)
+
+
+def merged(recipes: Iterable[Recipe]) -> list[Recipe]:
+    """Recipes of different names; those of one name become one."""
+    found: dict[str, Recipe] = {}
+    for r in recipes:
+        old = found.get(r.name)
+        found[r.name] = r if old is None else merge_recipes(old, r)
+    return list(found.values())
 
 
 def merge_recipes(a: Recipe, b: Recipe) -> Recipe:
-    """One recipe with the fields of both; a gate only where the ranked one has it."""
+    """One recipe with the fields of both; a gate only where all that rank have the same."""
     ranked = a if "rank" in a.fields else b
     corrected = a if "jackknife" in a.fields else b
-    return replace(ranked, fields=a.fields | b.fields, jackknife_target=corrected.jackknife_target)
+    both = "rank" in a.fields and "rank" in b.fields
+    gate = None if both and a.gate != b.gate else ranked.gate
+    return replace(ranked, fields=a.fields | b.fields, gate=gate, jackknife_target=corrected.jackknife_target)
 
 
 def recipes_of(one: SideInput | Values, preset: Preset, needs: Needs, *, bulk: bool, arithmetic: str) -> Recipes:
     """What to gather of one side under ``preset``."""
-    profile = None
-    if needs.profiles:
-        fields = {"sum"} | ({"jackknife" if bulk else "square"} if needs.correction else set())
-        if bulk:
-            profile = Recipe("ratio", one.target_sum, frozenset(fields), jackknife_target=preset.bulk_target_sum)
-        elif one.kind != "counts":
-            profile = Recipe("raw", 1.0, frozenset(fields))
-        elif one.single:
-            profile = Recipe("lognorm32", one.target_sum, frozenset(fields))
-        else:
-            profile = Recipe("ratio", one.target_sum, frozenset({"log1p"}))
+    profile = profile_recipe(one, preset, needs, bulk=bulk) if needs.profiles else None
     if not needs.de:
         return Recipes(profile, None, None)
     rules = preset.de
@@ -116,7 +127,7 @@ def recipes_of(one: SideInput | Values, preset: Preset, needs: Needs, *, bulk: b
         de = Recipe("cpm32", one.target_sum, frozenset(fields))
         test = replace(test, linear_table="sum")
     elif one.kind == "counts":
-        fields = {"rank", "linear"} | ({"log1p"} if geometric else set())
+        fields = {"rank"} | ({"log1p"} if geometric else {"linear"}) | ({"linear"} if gate is not None else set())
         # the kernel's own gate works on the linear scale; other target sums are gated afterwards
         early = gate if rules.gate_on == "control" and one.target_sum == 1e6 else None
         de = Recipe("ratio", one.target_sum, frozenset(fields), gate=early)
@@ -153,7 +164,7 @@ def summarize_pair(
     real: SideInput | GroupSummary,
     pred: SideInput,
     genes: Array,
-    recipes: tuple[Recipes | None, Recipes],
+    recipes: tuple[Sequence[Recipe], Sequence[Recipe]],
     *,
     shared_control: bool,
     n_threads: int | None,
@@ -170,29 +181,30 @@ def summarize_pair(
     real_control = real.control_side if isinstance(real, GroupSummary) else real.side
     if shared_control:  # nothing reads the prediction's own control, so the pass leaves it alone
         pred = replace(pred, side=replace(pred.side, groups=pred.side.groups.without_control()))
-    names = {r.name: r for r in recipes[1].all()}
-    real_names = {} if cached or recipes[0] is None else {r.name: r for r in recipes[0].all()}
+    names = {r.name: r for r in recipes[1]}
+    real_names = {} if cached else {r.name: r for r in recipes[0]}
 
-    def keep(which: int, recipe: Recipe, out: dict[str, Array]) -> None:
-        counts[which] = out.pop("n")
-        tables[which].setdefault(recipe.name, {}).update(out)
+    def keep(which: int, found: dict[str, dict[str, Array]]) -> None:
+        for name, out in found.items():
+            counts[which] = out.pop("n", counts[which])
+            tables[which].setdefault(name, {}).update(out)
 
-    for name in dict.fromkeys([*real_names, *names]):
-        r_real, r_pred = real_names.get(name), names.get(name)
-        if r_real is not None and r_pred is not None and isinstance(real, SideInput):
-            recipe = merge_recipes(r_real, r_pred)
-            control = real.side if shared_control else None
-            a, b = gather([(real.side, None), (pred.side, control)], recipe, **how)
-            keep(0, recipe, a)
-            keep(1, recipe, b)
-        elif r_real is not None and isinstance(real, SideInput):
-            keep(0, r_real, gather([(real.side, None)], r_real, **how)[0])
-        elif r_pred is not None:
-            control = real_control if shared_control and "rank" in r_pred.fields else None
-            if shared_control and "rank" in r_pred.fields and real_control is None:
-                msg = f"{real.name}: the saved summary holds no control cells; make it again with vcmetrics.summarize"
-                raise DataError(msg)
-            keep(1, r_pred, gather([(pred.side, control)], r_pred, **how)[0])
+    both = [merge_recipes(r, names[name]) for name, r in real_names.items() if name in names]
+    if both and isinstance(real, SideInput):
+        control = real.side if shared_control else None
+        a, b = gather_together([(real.side, None), (pred.side, control)], both, **how)
+        keep(0, a)
+        keep(1, b)
+    alone = [r for name, r in real_names.items() if name not in names]
+    if alone and isinstance(real, SideInput):
+        keep(0, gather_together([(real.side, None)], alone, **how)[0])
+    alone = [r for name, r in names.items() if name not in real_names]
+    if alone:
+        ranked = shared_control and any("rank" in r.fields for r in alone)
+        if ranked and real_control is None:
+            msg = f"{real.name}: the saved summary holds no control cells; make it again with vcmetrics.summarize"
+            raise DataError(msg)
+        keep(1, gather_together([(pred.side, real_control if ranked else None)], alone, **how)[0])
     pred_n = counts[1] if counts[1] is not None else group_sizes(pred)
     pred_summary = summary_of(pred, genes, tables[1], pred_n)
     if isinstance(real, GroupSummary):
@@ -207,23 +219,6 @@ def group_sizes(one: SideInput) -> NDArray[np.int64]:
     return np.bincount(codes[codes >= 0], minlength=len(one.side.groups.labels)).astype(np.int64)
 
 
-def profile_table(
-    summary: GroupSummary, recipe: Recipe, preset: Preset, *, bulk: bool, single: bool, arithmetic: str
-) -> Array:
-    """Groups × genes profiles in the space of the recipe."""
-    if bulk:
-        out = bulk_lognorm(summary, recipe, preset.bulk_target_sum)
-        return out.astype(np.float32).astype(np.float64) if arithmetic == "gpu32" else out
-    table = "log1p" if "log1p" in recipe.fields and "sum" not in recipe.fields else "sum"
-    out = per_cell(summary.table(recipe, table), summary.n)
-    return out.astype(np.float32).astype(np.float64) if single and preset.round_profiles else out
-
-
-def corrections(summary: GroupSummary, recipe: Recipe, *, bulk: bool) -> Array:
-    """Sampling variance of every group's profile."""
-    return np.asarray(summary.table(recipe, "jackknife")) if bulk else mean_variance(summary, recipe)
-
-
 def build_pair(
     real: GroupSummary,
     pred: GroupSummary,
@@ -231,59 +226,64 @@ def build_pair(
     preset: Preset,
     needs: Needs,
     *,
-    bulk: bool,
-    single: tuple[bool, bool],
-    arithmetic: str,
+    space: PairSpace,
+    beside: Beside,
     target_map: Mapping[str, str | None] | None,
     de: tuple[DETable | None, DETable | None],
     n_threads: int | None,
     read_own: bool = True,
+    pairs: dict[Hashable, Pair] | None = None,
+    tested: dict[Hashable, DETable] | None = None,
 ) -> Pair:
-    """Everything the formulas see; ``read_own``: a metric of profiles leaves own target genes out."""
+    """Everything the formulas see; ``read_own``: a metric of profiles leaves own target genes out.
+
+    ``pairs`` and ``tested`` hold what was built for other rules: rules of one space see one pair, so that they share
+    what their metrics derive from it, and equal tests are run once.
+    """
     perturbations = tuple(x for x in real.labels if x != real.control)
-    shared = preset.control_source == "real"
-    sides: list[Profiles | None] = [None, None]
     targets = own_genes(perturbations, real.genes, preset, target_map, read=needs.profiles and read_own)
-    at = {str(g): k for k, g in enumerate(real.genes)}
-    own = np.array([-1 if t is None else at[t] for t in targets], np.int64)
-    if needs.profiles:
-        made = []
-        for k, s in enumerate((real, pred)):
-            recipe = recipes[k].profile
+    key = space.key(recipes) if needs.profiles else None
+    pair = None if pairs is None else pairs.get(key)
+    if pair is None:
+        at = {str(g): k for k, g in enumerate(real.genes)}
+        depth = None if isinstance(preset.target_sum, str) else float(preset.target_sum)
+        pair = Pair(
+            perturbations=perturbations,
+            genes=real.genes,
+            own=np.array([-1 if t is None else at[t] for t in targets], np.int64),
+            target_sum=preset.bulk_target_sum if space.bulk else depth,
+            bulk=space.bulk,
+        )
+        if needs.profiles:
+            sides = space.profiles((real, pred), recipes, perturbations)
+            recipe = recipes[0].profile
             assert recipe is not None
-            table = profile_table(s, recipe, preset, bulk=bulk, single=single[k], arithmetic=arithmetic)
-            c = corrections(s, recipe, bulk=bulk) if needs.correction else None
-            made.append((s, table, c))
-        for k, (s, table, c) in enumerate(made):
-            source, source_table, _ = made[0] if shared else made[k]
-            rows, own_control = s.rows_of(perturbations), s.control_code
-            sides[k] = Profiles(
-                mean=table[rows],
-                control=source_table[source.control_code],
-                correction=None if c is None else c[rows],
-                control_correction=None if c is None or own_control < 0 else float(c[own_control]),
+            pair = replace(
+                pair,
+                real=sides[0],
+                pred=sides[1],
+                train=beside.training(space, recipe),
+                batches=beside.batches(space, recipe, perturbations),
             )
+        if pairs is not None:
+            pairs[key] = pair
+    if not needs.de:
+        return pair
     tables: list[DETable | None] = list(de)
-    if needs.de:
-        for k, s in enumerate((real, pred)):
-            if tables[k] is None:
-                recipe, test = recipes[k].de, recipes[k].test
-                assert recipe is not None
-                assert test is not None
-                reference = real if shared else s
-                tables[k] = de_table(s, reference, perturbations, recipe, test, n_threads=n_threads)
-    depth = None if isinstance(preset.target_sum, str) else float(preset.target_sum)
-    return Pair(
-        perturbations=perturbations,
-        genes=real.genes,
-        own=own,
-        real=sides[0],
-        pred=sides[1],
-        de_real=tables[0],
-        de_pred=tables[1],
-        target_sum=preset.bulk_target_sum if bulk else depth,
-        bulk=bulk,
-    )
+    for k, s in enumerate((real, pred)):
+        if tables[k] is None:
+            recipe, test = recipes[k].de, recipes[k].test
+            assert recipe is not None
+            assert test is not None
+            reference = real if preset.control_source == "real" else s
+            what = (k, recipe.name, test)
+            table = None if tested is None else tested.get(what)
+            if table is None:
+                table = de_table(s, reference, perturbations, recipe, test, n_threads=n_threads)
+            if tested is not None:
+                tested[what] = table
+            tables[k] = table
+    return replace(pair, de_real=tables[0], de_pred=tables[1])
 
 
 def own_genes(

@@ -132,6 +132,8 @@ def effective_type(scan: Scan, preset: Preset, *, predicted: bool) -> str:
     """``"counts"``, ``"lognorm"`` or ``"discrete"`` (values as they are), after the preset's checks."""
     check_finite(scan)
     kind: str = preset.input_type
+    if kind == "values":
+        return "discrete"
     if kind == "guess":
         return guess(scan, discrete=preset.discrete)
     if kind == "autodetect":

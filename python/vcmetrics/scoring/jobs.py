@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache as made_once
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,31 +17,20 @@ from vcmetrics._errors import DataError
 from vcmetrics.metrics.pair import Profiles
 from vcmetrics.presets.preset import Preset
 from vcmetrics.scoring.compare import Scored
-from vcmetrics.scoring.evaluate import SideInput
+from vcmetrics.scoring.evaluate import BatchCodes, SideInput
 from vcmetrics.scoring.inputs import Scan, effective_type
+from vcmetrics.scoring.reading import Reading, aligned, default_column, read_groups
 from vcmetrics.scoring.settings import Settings
-from vcmetrics.sources.genes import align_genes, some
-from vcmetrics.summary.group_summary import FORMAT, GroupSummary, Side, digest
-from vcmetrics.summary.plan import Groups, check_labels, group_cells
+from vcmetrics.scoring.spaces import log_unit
+from vcmetrics.sources.genes import some
+from vcmetrics.summary.group_summary import FORMAT, GroupSummary, digest
+from vcmetrics.summary.plan import Groups, check_labels
 
 if TYPE_CHECKING:
     from vcmetrics.metrics.cells import CellPair
     from vcmetrics.sources import Cells
 
 Array = NDArray[Any]
-
-
-def default_column(cells: Cells, preset: Preset) -> str:
-    """The label column: the first of the preset's usual names that is there."""
-    have = cells.columns()
-    for name in preset.pert_cols:
-        if name in have:
-            return name
-    msg = (
-        f"{cells.name}: no column {' or '.join(repr(c) for c in preset.pert_cols)} in obs "
-        f"(columns: {some(have, 12)}); pass pert_col= (command line: --pert-col)"
-    )
-    raise DataError(msg)
 
 
 PACKED_CONTEXT = "context"  # column of a packed submission
@@ -66,20 +56,6 @@ def context_column(pred: Cells, real: Cells | None, context_col: str | None) -> 
     return None
 
 
-def read_groups(
-    cells: Cells, pert_col: str | None, control: str, context_col: str | None, preset: Preset
-) -> dict[str | None, Groups]:
-    """Groups of every context; without ``context_col`` one context called None."""
-    labels = cells.column(default_column(cells, preset) if pert_col is None else pert_col)
-    if labels.shape[0] == 0:
-        msg = f"{cells.name}: holds no cells; there is nothing to score"
-        raise DataError(msg)
-    if context_col is None:
-        return {None: group_cells(labels, control)}
-    contexts = np.array([str(x) for x in cells.column(context_col)], object)
-    return {c: group_cells(labels, control, contexts == c) for c in sorted(set(contexts))}
-
-
 def make_input(
     cells: Cells,
     groups: Groups,
@@ -88,14 +64,17 @@ def make_input(
     predicted: bool,
     reference_median: float | None,
     order: Sequence[str] = (),
+    batches: BatchCodes | None = None,
+    train: SideInput | None = None,
+    reading: Reading | None = None,
 ) -> SideInput:
-    """Check one side's values and settle its normalisation; ``order`` as in :class:`SideInput`."""
+    """Check one side's values and settle its normalisation; ``order``, ``batches``, ``train`` as in SideInput."""
     preset = settings.preset
     facts = cells.scan(settings.n_threads)
     rows = cells.rows()
     sparse = rows.nnz < cells.n_obs * cells.n_vars
     scan = Scan(name=cells.name, facts=facts, dtype=cells.dtype, genes=cells.genes, has_zeros=sparse)
-    side = Side(rows, np.asarray(facts["totals"]), groups)
+    side = (reading or Reading()).side(cells, groups, settings.n_threads)
     if preset.target_sum == "median_own":
         used = side.totals[groups.codes >= 0]
         target = median_total(used if cells.layout == "csr" else used[used > 0])
@@ -112,18 +91,14 @@ def make_input(
         target_sum=target,
         dtype=cells.dtype,
         order=tuple(order),
+        batches=batches,
+        train=train,
     )
 
 
 def median_total(totals: Array) -> float:
     """Median of the cells' totals; 1 where there is none."""
     return float(np.median(totals)) if totals.size else 1.0
-
-
-def aligned(pred: Cells, genes: Array, real_name: str, preset: Preset) -> Cells:
-    """The prediction with its genes in the order of the reference."""
-    order = align_genes(pred.genes, genes, pred_name=pred.name, real_name=real_name, same_order=preset.same_gene_order)
-    return pred.with_gene_order(order)
 
 
 @dataclass(frozen=True)
@@ -142,7 +117,7 @@ class Job:
 
 def summary_job(real: GroupSummary, pred: Cells, pert_col: str | None, settings: Settings) -> Job:
     """The prediction against a reference that is at hand as a summary."""
-    pred = aligned(pred, real.genes, real.name, settings.preset)
+    pred = aligned(pred, real.genes, real.name, same_order=settings.preset.same_gene_order)
     (groups,) = read_groups(pred, pert_col, real.control, None, settings.preset).values()
     check_labels(
         groups,
@@ -165,12 +140,20 @@ def data_jobs(
     context_col: str | None,
     settings: Settings,
     cache: str | os.PathLike[str] | None,
+    *,
+    batch_col: str | None = None,
+    train: Cells | None = None,
+    reading: Reading | None = None,
 ) -> list[Job]:
-    """One job a context; everything that can be wrong with labels, genes and values is found here."""
+    """One job a context; everything that can be wrong with labels, genes and values is found here.
+
+    ``reading`` is shared by rule sets that score the same files.
+    """
     preset = settings.preset
-    pred = aligned(pred, real.genes, real.name, preset)
-    real_groups = read_groups(real, pert_col, control, context_col, preset)
-    pred_groups = read_groups(pred, pert_col, control, context_col, preset)
+    reading = reading or Reading()
+    pred = reading.aligned(pred, real.genes, real.name, preset)
+    real_groups = reading.groups(real, pert_col, control, context_col, preset)
+    pred_groups = reading.groups(pred, pert_col, control, context_col, preset)
     if set(real_groups) != set(pred_groups):
         a, b = (sorted(map(str, x)) for x in (real_groups, pred_groups))
         msg = f"the two sides hold different contexts: {real.name} has {some(a)}, {pred.name} has {some(b)}"
@@ -179,33 +162,91 @@ def data_jobs(
     for context, groups in real_groups.items():
         suffix = "" if context is None else f", context {context!r}"
         where = (names[0] + suffix, names[1] + suffix)
-        check_labels(pred_groups[context], groups, pred_needs_control=preset.prediction_needs_control, names=where)
+        check_labels(
+            pred_groups[context],
+            groups,
+            pred_needs_control=preset.prediction_needs_control,
+            real_needs_control=preset.needs_control,
+            names=where,
+        )
+    batches = (None, None) if batch_col is None else reading.batches(real, pred, batch_col)
+    trained = None if train is None else reading.training(train, real.genes, real.name)
     order = real.group_order(default_column(real, preset) if pert_col is None else pert_col) or ()
     jobs = []
     for context, groups in real_groups.items():
-        file = cache_file(cache, real, groups, order, settings)
+        # a kept summary has no cells to tell apart by batch, nor what was made of training data
+        kept = cache if batch_col is None and train is None else None
+        file = cache_file(kept, real, groups, order, settings)
         known = GroupSummary.load(file) if file is not None and file.exists() else None
-        load = partial(make_input, real, groups, settings, predicted=False, reference_median=None, order=order)
+        load = partial(
+            make_input,
+            real,
+            groups,
+            settings,
+            predicted=False,
+            reference_median=None,
+            order=order,
+            batches=batches[0],
+            reading=reading,
+        )
         reference: SideInput | GroupSummary
         if known is None:
             reference = load()
             median = reference.target_sum
         else:
             reference, median = known, known.facts["target_sum"]
-        one = make_input(pred, pred_groups[context], settings, predicted=True, reference_median=median)
+        if trained is not None and isinstance(reference, SideInput):
+            taught = training_groups(trained, pert_col, control, context_col, context, preset, reading)
+            how: dict[str, Any] = {"predicted": False, "reference_median": median, "reading": reading}
+            reference = replace(reference, train=make_input(trained, taught, settings, **how))
+        one = make_input(
+            pred,
+            pred_groups[context],
+            settings,
+            predicted=True,
+            reference_median=median,
+            batches=batches[1],
+            reading=reading,
+        )
         jobs.append(
             Job(
                 context,
                 reference,
                 one,
                 real.genes,
-                cells=partial(cell_pair, real, pred, load, one, settings),
+                # one object for all metrics, which keep what they derive from it
+                cells=made_once(partial(cell_pair, real, pred, load, one, settings)),
                 embeddings=embedded(real, pred, groups, pred_groups[context], settings),
                 cache_file=file,
                 load_real=load,
             )
         )
     return jobs
+
+
+def training_groups(
+    train: Cells,
+    pert_col: str | None,
+    control: str,
+    context_col: str | None,
+    context: str | None,
+    preset: Preset,
+    reading: Reading,
+) -> Groups:
+    """Groups of the training data in one context; without contexts, of all of it."""
+    by_context = reading.groups(train, pert_col, control, context_col, preset)
+    if context not in by_context:
+        msg = (
+            f"{train.name}: no training cell has the context {context!r} "
+            f"(contexts: {some(sorted(map(str, by_context)))}); "
+            "score without context_col=, or give training data of every context"
+        )
+        raise DataError(msg)
+    groups = by_context[context]
+    if not groups.perturbations:
+        msg = f"{train.name}: every training cell is labelled {control!r}; there is no perturbation to average"
+        raise DataError(msg)
+    return groups
 
 
 def cell_pair(
@@ -216,7 +257,8 @@ def cell_pair(
 
     def side(cells: Cells, given: SideInput) -> CellSide:
         s = given.side
-        return CellSide(s.rows, s.groups, s.totals, given.kind, given.target_sum, given.name, cells.obsm)
+        unit = log_unit(settings.preset)
+        return CellSide(s.rows, s.groups, s.totals, given.kind, given.target_sum, given.name, cells.obsm, unit)
 
     return CellPair(side(real, load_real()), side(pred, one), settings.n_threads)
 

@@ -11,10 +11,10 @@ from vcmetrics._errors import DataError
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.presets.preset import get_preset
 from vcmetrics.scoring.baseline import BaselinePrediction, generic_baseline
-from vcmetrics.scoring.jobs import default_column
+from vcmetrics.scoring.reading import default_column
 from vcmetrics.sources import open_cells
 from vcmetrics.summary.plan import group_cells, resolve_targets
-from vcmetrics.summary.summarize import checked_side
+from vcmetrics.summary.summarize import checked_side, groups_of
 
 
 def mean_response_of(
@@ -65,7 +65,7 @@ def mean_response_of(
         if len(groups.labels) < 2:
             msg = f"{cells.name}: every cell is labelled {label!r}; there is no response to average"
             raise DataError(msg)
-        side = checked_side(cells, column, label, resolve_threads(n_threads), counts=True)
+        side = checked_side(cells, groups_of(cells, column, label), resolve_threads(n_threads), counts=True)
         perturbations = [name for name in groups.labels if name != label]
         where = {str(gene): k for k, gene in enumerate(cells.genes)}
         targets = resolve_targets(perturbations, cells.genes, target_map)

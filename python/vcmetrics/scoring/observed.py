@@ -9,7 +9,8 @@ from typing import Any
 from vcmetrics._errors import DataError
 from vcmetrics.scoring.compare import check_tables
 from vcmetrics.scoring.evaluate import Needs, SideInput, Values, recipes_of, summary_of
-from vcmetrics.scoring.jobs import default_column, make_input, read_groups
+from vcmetrics.scoring.jobs import make_input
+from vcmetrics.scoring.reading import default_column, read_groups
 from vcmetrics.scoring.settings import Settings
 from vcmetrics.sources import open_cells
 from vcmetrics.sources.genes import some

@@ -14,10 +14,11 @@ from vcmetrics.backend.host import host_array, host_table
 from vcmetrics.metrics import registry
 from vcmetrics.metrics.aggregate import aggregate
 from vcmetrics.presets.preset import Member, Preset
-from vcmetrics.scoring.evaluate import own_genes, profile_table
+from vcmetrics.scoring.evaluate import own_genes
 from vcmetrics.scoring.observed import Observed, of_cells, of_summary
 from vcmetrics.scoring.profile_panel import ERRORS, RANKS, Panel, Table
 from vcmetrics.scoring.settings import Settings, resolve_settings
+from vcmetrics.scoring.spaces import PairSpace
 from vcmetrics.sources.genes import some
 from vcmetrics.summary.group_summary import GroupSummary
 
@@ -134,7 +135,8 @@ class Reference:
 
     def _panel(self, one: Observed, settings: Settings) -> Panel:
         summary, preset = one.summary, self.preset
-        table = profile_table(summary, one.recipe, preset, bulk=one.bulk, single=one.single, arithmetic="f64")
+        space = PairSpace(preset, one.bulk, (one.single, one.single), "f64")
+        table = space.table(summary, one.recipe, single=one.single)
         labels = tuple(label for label in summary.labels if label != summary.control)
         targets = own_genes(labels, summary.genes, preset, settings.target_map, read=True)
         at = {str(gene): k for k, gene in enumerate(summary.genes)}

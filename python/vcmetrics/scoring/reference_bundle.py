@@ -14,7 +14,8 @@ from vcmetrics.scoring.build_bundle import write_bundle
 from vcmetrics.scoring.bundle import Bundle
 from vcmetrics.scoring.compare import compare
 from vcmetrics.scoring.fingerprint import source_fingerprint
-from vcmetrics.scoring.jobs import default_column, make_input, read_groups
+from vcmetrics.scoring.jobs import make_input
+from vcmetrics.scoring.reading import default_column, read_groups
 from vcmetrics.scoring.scaled import by_metric, computed_baseline, computed_replicate
 from vcmetrics.scoring.settings import resolve_settings
 from vcmetrics.sources import open_cells

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcmetrics._errors import DataError
+from vcmetrics.calibration.depth import spearman_brown as at_full_depth
 from vcmetrics.presets.cell_eval2_names import V1_NAMES
 from vcmetrics.summary.de_table import DETable
 
@@ -160,7 +161,7 @@ def spearman_brown(
     for name in names:
         r = aggregate.get(name)
         usable = name in CEILING_METRICS[scorer] and r is not None and math.isfinite(r) and r > 0.0
-        out[name] = 2.0 * r / (1.0 + r) if usable and r is not None else math.nan
+        out[name] = float(at_full_depth(r)) if usable else math.nan
     return out
 
 

@@ -6,25 +6,27 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any
+from typing import Any, overload
 
 from vcmetrics._errors import DataError
 from vcmetrics.backend.device import resolve_device
+from vcmetrics.backend.memory import budgeted, memory_record
 from vcmetrics.metrics import registry
-from vcmetrics.metrics.pair import Pair
 from vcmetrics.presets.preset import Preset
 from vcmetrics.results.score_result import ContextResult, ScoreResult
+from vcmetrics.results.score_results import ScoreResults
 from vcmetrics.scoring.bundle import Bundle
 from vcmetrics.scoring.compare import Clock, compare
+from vcmetrics.scoring.context_result import context_result
 from vcmetrics.scoring.interval import check_resampling, intervals
 from vcmetrics.scoring.jobs import Job, context_column, data_jobs, save_reference, summary_job
+from vcmetrics.scoring.many import ALL, check_inputs, score_presets, without_training
 from vcmetrics.scoring.scaled import Baseline, Scorer, further_passes, resolve_baseline, resolve_scale, scaled, scorers
 from vcmetrics.scoring.settings import Settings, resolve_settings
 from vcmetrics.sources import open_cells
 from vcmetrics.summary.de_reading import read_de_table
 from vcmetrics.summary.de_table import DETable
 from vcmetrics.summary.group_summary import GroupSummary
-from vcmetrics.summary.plan import target_of
 
 Progress = Callable[[int, int], None]
 
@@ -42,17 +44,7 @@ def run_job(
         job.real, job.pred, job.genes, settings, de=de, embeddings=job.embeddings, cells=job.cells, clock=clock
     )
     save_reference(job, scored)
-    result = ContextResult(
-        context=job.context,
-        perturbations=scored.pair.perturbations,
-        values=scored.values,
-        aggregate=scored.aggregate,
-        reasons=scored.reasons,
-        parts=scored.parts,
-        unresolved=unresolved(scored.pair, settings),
-        de_real=scored.pair.de_real,
-        de_pred=scored.pair.de_pred,
-    )
+    result = context_result(job, scored, settings)
     if scale is None:
         return result, {}
     made, scores = scaled(scale, job, scored, settings, baseline)
@@ -69,30 +61,41 @@ def run_job(
     return result, scorers(made, scores, settings)
 
 
-def unresolved(pair: Pair, settings: Settings) -> tuple[str, ...]:
-    """Perturbations whose target gene is neither measured nor declared absent."""
-    return tuple(
-        label
-        for label, own in zip(pair.perturbations, pair.own.tolist(), strict=True)
-        if own < 0 and target_of(label, settings.target_map) is not None
-    )
-
-
 def named(values: Mapping[str, float | None], shown: Mapping[str, str]) -> dict[str, float]:
     """Values under the names of the results."""
     return {shown[m]: float("nan") if v is None else float(v) for m, v in values.items() if m in shown}
 
 
+def refuse_single(alone: Mapping[str, Any], real: Any) -> None:
+    """Refuse what goes with one preset only."""
+    given = [name for name, value in alone.items() if value is not None]
+    if given or isinstance(real, GroupSummary):
+        what = f"{', '.join(given)} go" if given else "a summary as real goes"
+        msg = f"{what} with one preset only; score that preset alone"
+        raise ValueError(msg)
+
+
+@overload
+def score(pred: Any, real: Any, *, preset: str | Preset = ..., **options: Any) -> ScoreResult: ...
+
+
+@overload
+def score(pred: Any, real: Any, *, preset: list[Any] | tuple[Any, ...], **options: Any) -> ScoreResults: ...
+
+
+@budgeted  # type: ignore[misc]  # the options are spelt out here alone
 def score(
     pred: Any,
     real: Any,
     *,
-    preset: str | Preset = "vcc2026",
+    preset: str | Preset | Iterable[str | Preset] = "vcc2026",
     profile: str | None = None,
     metrics: Iterable[str] | Mapping[str, Mapping[str, Any]] | None = None,
     pert_col: str | None = None,
     control: str | None = None,
     context_col: str | None = None,
+    batch_col: str | None = None,
+    train: Any = None,
     layer: str | None = None,
     embed_key: str | None = None,
     target_map: Mapping[str, str | None] | None = None,
@@ -108,20 +111,23 @@ def score(
     arithmetic: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     device: str = "auto",
+    cells: bool = False,
     n_threads: int | None = None,
+    memory_budget: int | float | str | None = None,
     progress: Progress | None = None,
-) -> ScoreResult:
+) -> ScoreResult | ScoreResults:
     """Score a prediction against real data by the rules of a preset.
 
     Parameters
     ----------
     pred, real
-        AnnData, or the path of an ``.h5ad`` or ``.zarr``; n_obs × n_vars each, over the same genes. ``pred`` may be a
-        packed submission (``.vcc``), ``real`` a :class:`GroupSummary` made by an earlier call (see ``cache``). Nothing
-        of the caller's is modified.
+        AnnData, or the path of an ``.h5ad`` or ``.zarr``; n_obs × n_vars each, over the same genes. Several are one
+        data set, as in :func:`vcmetrics.summarize`. ``pred`` may be a packed submission (``.vcc``), ``real`` a
+        :class:`GroupSummary` made by an earlier call (see ``cache``). Nothing of the caller's is modified.
     preset
         Rule set; see :func:`list_presets`. ``"vcc2026"`` takes raw counts and accepts a prediction without control
-        cells.
+        cells. A list of rule sets, or ``"all"``: each is applied, over one reading of the files; rank tests run once.
+        What a listed preset cannot be scored without is an error; ``"all"`` leaves such presets out and says why.
     profile
         List of metrics of the preset; its default where None.
     metrics
@@ -129,6 +135,14 @@ def score(
     pert_col, control, context_col
         Columns of ``obs`` with the labels and (optionally) contexts, and the control's label; the preset's where None.
         Contexts are scored apart and averaged with equal weight. Those of a packed submission are in ``context``.
+    batch_col
+        Column of ``obs`` with batches, for rules that match controls by batch; a prediction without it is matched as
+        the observed cells are.
+    train
+        Training data (AnnData or path) given apart from ``real``: perturbed means, where rules take effects against
+        them, are made of it, so that no truth is in its own reference. Same kind of values, ``pert_col`` and
+        ``control`` as ``real``; genes beyond those of ``real`` are left out. Without it the result's ``notes`` tell of
+        the leak.
     layer
         Read this layer in place of ``X``.
     embed_key
@@ -157,17 +171,24 @@ def score(
         what the bundle declares, else ``"f64"``.
     overrides
         Settings of the preset to change, by dotted name (``{"de.alpha": 0.1}``).
+    cells
+        With several presets: compute metrics that compare cells with cells too, whose cost is of another order.
     device
         ``"auto"`` or ``"cpu"``.
     n_threads
         Threads; None for all that this process may use. Results do not depend on it.
+    memory_budget
+        Memory for cells: ``"4GiB"``, bytes, or a share of what is available; None for half of it. Results do not
+        depend on it.
     progress
         Called as ``progress(done, total)`` during the passes over the cells; ``done`` never goes back.
 
     Returns
     -------
     ScoreResult
-        Values per perturbation, aggregates and, with a scale, scaled scores and the overall.
+        Values per perturbation, aggregates and, with a scale, scaled scores and the overall. For several presets a
+        :class:`ScoreResults`: preset → ScoreResult, with verdicts on the prediction beside the mean of all
+        perturbations.
 
     Raises
     ------
@@ -191,6 +212,28 @@ def score(
     1.0
     """
     resolve_device(device, what="score")
+    if not isinstance(preset, (str, Preset)) or preset == ALL:
+        alone = {"profile": profile, "metrics": metrics, "de_pred": de_pred, "de_real": de_real, "scale": scale}
+        alone |= {"baseline": baseline, "bundle": bundle, "cache": cache, "ci": ci}
+        refuse_single(alone, real)
+        return score_presets(
+            pred,
+            real,
+            preset=preset,
+            pert_col=pert_col,
+            control=control,
+            context_col=context_col,
+            batch_col=batch_col,
+            train=train,
+            layer=layer,
+            embed_key=embed_key,
+            target_map=target_map,
+            cells=cells,
+            arithmetic=arithmetic,
+            overrides=overrides,
+            n_threads=n_threads,
+            progress=progress,
+        )
     resampling = check_resampling(ci, n_resamples, seed)
     clock = Clock()
     given = resolve_baseline(baseline)
@@ -208,14 +251,22 @@ def score(
         n_threads=n_threads,
         progress=progress,
     )
+    left_out: tuple[str, ...] = ()
+    if metrics is None:
+        settings, left_out = without_training(settings, train)
+    check_inputs(settings.preset, {"batch_col": batch_col, "train": train, "embed_key": embed_key})
+    if wanted_scale is not None and not settings.preset.policies:
+        msg = f"preset {settings.preset.name!r} has no scaled scores; leave scale= and baseline= out"
+        raise DataError(msg)
     control = settings.preset.control if control is None else control
     with ExitStack() as stack:
         pred_cells = stack.enter_context(open_cells(pred, layer=layer, name="pred"))
         if isinstance(real, GroupSummary):
-            if context_col is not None or wanted_scale == "auto" or settings.needs_cells:
+            beside = (context_col, batch_col, train)
+            if any(x is not None for x in beside) or wanted_scale == "auto" or settings.needs_cells:
                 msg = (
-                    "a summary cannot be split by context_col, scaled with scale='auto' or give single cells; "
-                    "pass the data themselves as real"
+                    "a summary cannot be split by context_col or batch_col, joined with training data, scaled with "
+                    "scale='auto' or give single cells; pass the data themselves as real"
                 )
                 raise DataError(msg)
             context_column(pred_cells, None, None)
@@ -223,7 +274,9 @@ def score(
         else:
             real_cells = stack.enter_context(open_cells(real, layer=layer, name="real"))
             context_col = context_column(pred_cells, real_cells, context_col)
-            jobs = data_jobs(real_cells, pred_cells, pert_col, control, context_col, settings, cache)
+            train_cells = None if train is None else stack.enter_context(open_cells(train, layer=layer, name="train"))
+            how: dict[str, Any] = {"batch_col": batch_col, "train": train_cells}
+            jobs = data_jobs(real_cells, pred_cells, pert_col, control, context_col, settings, cache, **how)
         clock.lap("opening and labels")
         contexts: list[ContextResult] = []
         to_scores: list[dict[str, Scorer]] = []
@@ -234,7 +287,7 @@ def score(
             names = [str(g) for g in job.genes]
             de = tuple(None if t is None else read_de_table(t, genes=names) for t in (de_real, de_pred))
             one, made = run_job(job, settings, (de[0], de[1]), wanted_scale, given, clock)
-            contexts.append(one)
+            contexts.append(replace(one, notes=(*left_out, *one.notes)))
             to_scores.append(made)
             if settings.progress is not None:
                 settings.progress.reach(steps * len(contexts))
@@ -243,7 +296,12 @@ def score(
             preset=settings.preset.name,
             profile=settings.profile,
             directions={m.output: registry.get(m.metric).better for m in settings.members},
-            settings={**settings.describe(), "control": control, "n_threads": settings.n_threads},
+            settings={
+                **settings.describe(),
+                "control": control,
+                "n_threads": settings.n_threads,
+                "memory": memory_record(),
+            },
             timings=clock.timings,
         )
     if resampling is None:

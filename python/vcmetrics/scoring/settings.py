@@ -11,12 +11,13 @@ from typing import Any
 from vcmetrics._errors import VcmetricsWarning
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.metrics import registry
+from vcmetrics.metrics.gene_sets import T_TESTS
 from vcmetrics.presets.preset import Member, Preset, get_preset
 from vcmetrics.scoring.evaluate import Needs
 from vcmetrics.scoring.steps import Progress, Steps
 from vcmetrics.sources.genes import some
 
-EXTRAS = {"cluster": ("sklearn", "igraph")}  # what an extra brings
+EXTRAS = {"cluster": ("sklearn", "igraph"), "ot": ("ot",)}  # what an extra brings
 EMBEDDED = ("pds_l2", "pds_cosine")  # ranks that read an embedding where one is named
 # metrics that leave own target genes out and refuse a panel without one, of profiles and of DE tables
 _WITHOUT_OWN = ("pds_", "expr_mse_unbiased", "expr_distance_unbiased")
@@ -42,9 +43,14 @@ class Settings:
     @property
     def needs(self) -> Needs:
         """What the metrics read."""
-        wanted = {need for spec in self.specs() for need in spec.needs}
+        wanted: set[str] = {need for spec in self.specs() for need in spec.needs}
+        wanted |= {need for m in self.members for need in needs_of(m.params)}
         return Needs(
-            profiles=bool(wanted & {"profiles", "correction"}), correction="correction" in wanted, de="de" in wanted
+            profiles=bool(wanted & {"profiles", "correction", "variance", "batches"}),
+            correction="correction" in wanted,
+            de="de" in wanted,
+            variance="variance" in wanted,
+            batches="batches" in wanted,
         )
 
     @property
@@ -116,6 +122,16 @@ def resolve_settings(
         n_threads=resolve_threads(n_threads),
         progress=None if progress is None else Steps(progress),
     )
+
+
+def needs_of(parameters: Mapping[str, Any]) -> set[str]:
+    """What a metric reads by its parameters, beside what its row says: batches, variances, DE tables."""
+    found = {"batches"} if parameters.get("reference") == "batch_control" else set()
+    genes = parameters.get("genes")
+    if isinstance(genes, str):
+        kind = genes.removeprefix("union_").partition(":")[0]
+        found |= {"variance"} if kind in T_TESTS else {"de"} if kind == "de" else set()
+    return found
 
 
 def at_hand(member: Member) -> bool:

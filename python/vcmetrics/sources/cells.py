@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from typing import Any, Self
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vcmetrics._errors import DataError, VcmetricsWarning
+from vcmetrics.backend.memory import current_budget
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.sources.genes import some
+from vcmetrics.sources.joined import looks_joined, matching, open_joined
 from vcmetrics.sources.memory import MemoryAnnData, looks_like_anndata
 from vcmetrics.sources.packed import PackedAnnData, looks_packed, open_packed
 from vcmetrics.sources.rows import Rows
+from vcmetrics.sources.spill import is_mapped
 from vcmetrics.sources.stored import Store, StoredAnnData, as_path
+
+if TYPE_CHECKING:
+    from vcmetrics.sources.checked_blocks import CheckedBlock
 
 # copies beyond this are told to the caller
 LARGE_COPY = 64 << 20
@@ -27,8 +34,10 @@ def open_cells(data: object, *, layer: str | None = None, name: str | None = Non
     Parameters
     ----------
     data
-        AnnData (in memory, backed or a view), path to an ``.h5ad`` file, a ``.zarr`` store or a packed submission
-        (``.vcc``), or :class:`Cells`.
+        AnnData (in memory, backed, read lazily, held by Dask, or a view), path to an ``.h5ad`` file, a ``.zarr`` store
+        or a packed submission (``.vcc``), or :class:`Cells`. Several of them are one data set: a list or tuple of paths
+        and AnnData, a pattern such as ``"plates/*.h5ad"`` (sorted by name), or a mapping, whose keys become the column
+        ``file`` of ``obs``. They need the same genes, in any order, and the columns that are read.
     layer
         Read this layer; None reads ``X``.
     name
@@ -62,6 +71,9 @@ def open_store(data: object, name: str | None = None) -> Store:
     """What holds the cells, opened; its matrix has not been looked at. Parameters and errors as :func:`open_cells`."""
     path = as_path(data)
     store: Store
+    several = matching(path) if path is not None else None
+    if several is not None or looks_joined(data):
+        return open_joined(data if several is None else several, name, open_store)
     if path is not None:
         store = open_packed(path) if looks_packed(path) else StoredAnnData(path)
         if name is not None:
@@ -69,8 +81,13 @@ def open_store(data: object, name: str | None = None) -> Store:
         return store
     if looks_like_anndata(data):
         return MemoryAnnData(data, name or "adata")
-    msg = f"expected AnnData or a path to an .h5ad file or .zarr store, got {type(data).__name__}"
+    msg = f"expected AnnData, a path to an .h5ad file or .zarr store, or a list of these, got {type(data).__name__}"
     raise TypeError(msg)
+
+
+def holds_cells(data: object) -> bool:
+    """Whether :func:`open_cells` takes ``data``: opened cells, AnnData, a path, or several of the last two."""
+    return isinstance(data, Cells) or as_path(data) is not None or looks_like_anndata(data) or looks_joined(data)
 
 
 class Cells:
@@ -183,7 +200,8 @@ class Cells:
         """Compressed rows: columns ascend strictly in each, duplicates are summed, explicit zeros may remain.
 
         Left where they lie for a CSR matrix in memory or bare in an ``.h5ad`` file; otherwise a compact copy
-        (:mod:`vcmetrics.sources.compact` states the memory). The first call reads the whole matrix once, to check it.
+        (:mod:`vcmetrics.sources.compact` states the memory), on the disk where it would take more than half of the
+        memory budget. The first call reads the whole matrix once, to check it.
         """
         self.scan(n_threads)
         assert self._rows is not None
@@ -208,12 +226,36 @@ class Cells:
             self._rows, self._found = self._load(resolve_threads(n_threads))
         return self._found
 
+    def streams(self) -> bool:
+        """Whether :meth:`blocks` reads a file front to back, and nothing else has to read it whole."""
+        from vcmetrics.sources.compact import compact_bytes
+
+        if self._rows is not None or self._store.identity() is None:
+            return False
+        return self.layout != "csc" or compact_bytes(self._matrix) > current_budget().part
+
+    def blocks(self, n_threads: int | None = None, *, start: int = 0) -> Iterator[CheckedBlock]:
+        """Every cell from ``start`` on, in blocks of rows as :meth:`rows` would give them, checked; nothing is kept.
+
+        One thread reads ahead. A block is as large as the memory budget allows, at most some ten million values.
+        """
+        from vcmetrics.sources.checked_blocks import checked_blocks
+
+        return checked_blocks(self._matrix, self.name, resolve_threads(n_threads), *self._gene_map(), start=start)
+
     def _load(self, n_threads: int) -> tuple[Rows, dict[str, Any]]:
         from vcmetrics import _core
-        from vcmetrics.sources.compact import canonical, compact_rows, rows_in_place
+        from vcmetrics.sources.compact import canonical, compact_bytes, compact_rows, rows_in_place
 
         matrix = self._matrix
+        part = current_budget().part
         rows, why = rows_in_place(matrix), ""
+        large_copy = compact_bytes(matrix) > part
+        if rows is not None and is_mapped(rows):
+            if rows.nnz * (rows.data.dtype.itemsize + rows.indices.dtype.itemsize) > part:
+                return self._load_large(rows, n_threads)
+        elif rows is None and large_copy:
+            return self._spilled(n_threads, matrix.why_copied() or f"stored as {matrix.dtype}")
         if rows is None:
             why = matrix.why_copied() or f"stored as {matrix.dtype}"
             try:
@@ -228,21 +270,59 @@ class Cells:
             msg = f"{self.name}: column numbers lie outside the {matrix.n_cols} genes; the data are damaged"
             raise DataError(msg)
         if found["unsorted"] or found["duplicates"] or self._order is not None:
+            why = self._why_again(found, why)
+            if large_copy:
+                return self._spilled(n_threads, why)
             stored = {key: found[key] for key in ("unsorted", "duplicates", "n_explicit_zeros")}
-            if found["unsorted"] or found["duplicates"]:
-                why = "stored with unsorted or repeated column numbers"
-            elif not why:
-                why = "wanted in another gene order"
             rows = canonical(rows, n_threads, *self._gene_map())
             found = dict(_core.scan_rows(rows.args(), n_threads)) | stored
-        size = len(rows.data) * (rows.data.dtype.itemsize + rows.indices.dtype.itemsize)
+        self._tell_copy(len(rows.data) * (rows.data.dtype.itemsize + rows.indices.dtype.itemsize), why)
+        return rows, found
+
+    def _why_again(self, found: Mapping[str, Any], why: str) -> str:
+        if found["unsorted"] or found["duplicates"]:
+            return "stored with unsorted or repeated column numbers"
+        return why or "wanted in another gene order"
+
+    def _tell_copy(self, size: int, why: str, where: str = "copied into memory") -> None:
         if why and size > LARGE_COPY:
             msg = (
-                f"{self.name}: {size / 2**30:.2f} GiB were copied into memory because the matrix is {why}; "
+                f"{self.name}: {size / 2**30:.2f} GiB were {where} because the matrix is {why}; "
                 "an uncompressed CSR matrix with sorted columns and the genes in order is read in place"
             )
-            warnings.warn(msg, VcmetricsWarning, stacklevel=4)
-        return rows, found
+            warnings.warn(msg, VcmetricsWarning, stacklevel=6)
+
+    def _load_large(self, rows: Rows, n_threads: int) -> tuple[Rows, dict[str, Any]]:
+        """Check a file that is larger than the budget block by block, and leave it where it lies if it is good."""
+        from vcmetrics.sources.checked_blocks import Facts
+
+        if self._order is not None:
+            return self._spilled(n_threads, "wanted in another gene order")
+        facts = Facts()
+        for block in self.blocks(n_threads):
+            facts.add(block.first, block.found)
+            if block.found["unsorted"] or block.found["duplicates"]:
+                return self._spilled(n_threads, self._why_again(block.found, ""))
+        return rows, facts.all()
+
+    def _spilled(self, n_threads: int, why: str) -> tuple[Rows, dict[str, Any]]:
+        """A compact copy on the disk, where it would not fit in the budget."""
+        from vcmetrics.sources.checked_blocks import Facts, checked_blocks
+        from vcmetrics.sources.spill import SpilledRows, spill_folder
+
+        facts, spilled = Facts(), SpilledRows(self.n_vars)
+        try:
+            source = self._matrix, self.name, n_threads, *self._gene_map()
+            for block in checked_blocks(*source, compact=True):
+                facts.add(block.first, block.found)
+                spilled.append(block.rows)
+        except BaseException:
+            spilled.close()
+            raise
+        where = f"written to {spill_folder()!r}"
+        current_budget().note(f"{self.name}: {spilled.n_bytes / 2**30:.2f} GiB of compact cells {where} ({why})")
+        self._tell_copy(spilled.n_bytes, why, f"{where}, more than half of the memory budget,")
+        return spilled.rows(), facts.all()
 
     def _gene_map(self) -> tuple[NDArray[np.int64] | None, int | None]:
         if self._order is None:
@@ -269,7 +349,7 @@ class Cells:
         if np.unique(order).size != order.size or (order.size and (order.min() < 0 or order.max() >= self.n_vars)):
             msg = f"order must name columns 0 … {self.n_vars - 1}, each at most once"
             raise ValueError(msg)
-        other = Cells.__new__(Cells)
+        other = Cells.__new__(type(self))
         other.__dict__.update(self.__dict__)
         other.genes = self.genes[order]
         other.n_vars = int(order.size)
@@ -296,7 +376,7 @@ class Cells:
 
                 rows = self.rows()
                 threads = resolve_threads()
-                for array in (rows.indptr.view(np.uint8), rows.indices.buffer, rows.data.buffer):
+                for array in (rows.indptr.view(np.uint8), *rows.indices.buffers, *rows.data.buffers):
                     digest.update(_core.block_digests(array, threads))
             self._fingerprint = digest.hexdigest()
         return self._fingerprint

@@ -17,12 +17,15 @@ from numpy.typing import NDArray
 from vcmetrics import _core
 from vcmetrics.sources.matrix import Matrix
 from vcmetrics.sources.rows import ChunkedArray, Rows
+from vcmetrics.sources.spill import is_mapped, release
 
 # what the kernels read in place
 VALUE_TYPES = frozenset(np.dtype(t) for t in ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"))
 INDEX_TYPES = frozenset(np.dtype(t) for t in ("u2", "i4", "i8"))
 # values that one block of a copy holds as stored: 32–64 MiB, well above a chunk, well below a matrix
 BLOCK_VALUES = 1 << 23
+# values of rows that lie apart, which are copied at a time: enough for all threads, few enough for the pages they touch
+SCATTERED_VALUES = 1 << 22
 _KINDS = tuple(np.dtype(t) for t in ("u2", "f4", "f8"))
 
 
@@ -43,8 +46,7 @@ def _cut(array: ChunkedArray, n: int) -> ChunkedArray:
     """Leave out what SciPy lets stand behind the last row."""
     if len(array) == n:
         return array
-    pieces = int(np.searchsorted(array.starts, n))
-    return ChunkedArray(array.buffer, array.offsets[:pieces], np.append(array.starts[:pieces], n), array.dtype)
+    return array.between(0, n)
 
 
 class _Growing:
@@ -117,6 +119,34 @@ def canonical(rows: Rows, n_threads: int, gene_map: NDArray[np.int64] | None = N
     width = rows.n_cols if n_cols is None else n_cols
     indptr, indices, data = _core.canonical_rows(rows.args(), n_threads, gene_map, width)
     return Rows(rows.n_rows, width, indptr, ChunkedArray.of(indices), ChunkedArray.of(data))
+
+
+def copied_rows(rows: Rows, chosen: NDArray[np.int64], n_threads: int) -> Rows:
+    """The rows ``chosen`` as a compact copy in memory.
+
+    Out of a mapped file they are taken some at a time: a row that is touched brings its neighbours' pages along.
+    """
+    if not is_mapped(rows):
+        return canonical(rows.take(chosen), n_threads)
+    lengths = rows.indptr[chosen + 1] - rows.indptr[chosen]
+    out = _Growing(chosen.size, rows.n_cols, int(lengths.sum()))
+    borders = np.concatenate([[0], np.cumsum(lengths)])
+    first = 0
+    while first < chosen.size:
+        last = int(np.searchsorted(borders, borders[first] + SCATTERED_VALUES, "right")) - 1
+        last = min(max(last, first + 1), chosen.size)
+        source = (rows.take(chosen[first:last]).args(), n_threads, None, rows.n_cols)
+        counts, kind = _core.count_rows(*source)
+        out.add(counts, kind, partial(_core.fill_rows, *source))
+        release(rows)
+        first = last
+    return out.rows()
+
+
+def compact_bytes(matrix: Matrix) -> int:
+    """At most so many bytes does a compact copy of a matrix take, by its element type alone."""
+    value = min(8, max(2, matrix.dtype.itemsize))
+    return matrix.nnz * ((2 if matrix.n_cols <= 65536 else 4) + value)
 
 
 def compact_rows(matrix: Matrix, n_threads: int) -> Rows:

@@ -1,7 +1,8 @@
-"""AnnData in memory: its arrays are used where they lie and never written to."""
+"""AnnData of the caller: arrays in memory are used where they lie and never written to, others read by blocks."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from vcmetrics._errors import DataError
 from vcmetrics.sources.annotations import label_texts, labels_of_codes, number_order
 from vcmetrics.sources.arrays import MemoryArray, StoredArray, reading
 from vcmetrics.sources.genes import some
-from vcmetrics.sources.hdf5 import HDF5Array
+from vcmetrics.sources.hdf5 import HDF5Array, HDF5File
+from vcmetrics.sources.lazy import lazy_matrix, looks_lazy
 from vcmetrics.sources.matrix import Matrix, dense_matrix, sparse_matrix, stored_matrix
 from vcmetrics.sources.stored import ZarrArray
 
@@ -22,9 +24,10 @@ def looks_like_anndata(data: object) -> bool:
 
 
 class MemoryAnnData:
-    """An AnnData of the caller: in memory, backed by a file, or a view."""
+    """An AnnData of the caller: in memory, backed by a file, read lazily, or a view."""
 
     def __init__(self, adata: Any, name: str = "adata") -> None:
+        self._file: HDF5File | None = None  # of backed data, opened a second time to be mapped
         self._adata = adata
         self.name = name
         self.n_obs = int(adata.n_obs)
@@ -42,11 +45,20 @@ class MemoryAnnData:
         """Names of the columns of ``obs``."""
         return [str(name) for name in self._adata.obs.columns]
 
-    def column(self, name: str) -> NDArray[np.object_]:
-        """Labels of a column, None where missing."""
+    def _series(self, name: str) -> Any:
         obs = self._adata.obs
         # columns may be named by other things than str
         series = obs[name] if name in obs.columns else obs.iloc[:, self.columns().index(name)]
+        if not hasattr(series, "to_pandas"):
+            return series
+        import pandas as pd
+
+        # of xarray, where data are read lazily; its own conversion loses categories
+        return pd.Series(series.data if series.dtype.name == "category" else series.to_numpy())
+
+    def column(self, name: str) -> NDArray[np.object_]:
+        """Labels of a column, None where missing."""
+        series = self._series(name)
         if series.dtype.name == "category":
             categories = label_texts(series.cat.categories.to_numpy(dtype=object))
             return labels_of_codes(series.cat.codes.to_numpy(), categories)
@@ -61,8 +73,7 @@ class MemoryAnnData:
 
     def group_order(self, name: str) -> list[str] | None:
         """Labels of a column in the order of its categories, or of its numbers; None for plain text."""
-        obs = self._adata.obs
-        series = obs[name] if name in obs.columns else obs.iloc[:, self.columns().index(name)]
+        series = self._series(name)
         if series.dtype.name == "category":
             return [str(label) for label in label_texts(series.cat.categories.to_numpy(dtype=object))]
         return number_order(series.dropna().to_numpy())
@@ -76,16 +87,20 @@ class MemoryAnnData:
         """Names of the embeddings."""
         return [str(key) for key in self._adata.obsm]
 
-    def matrix(self, layer: str | None) -> Matrix:
-        """``X`` or a layer."""
-        what = "X" if layer is None else f"layer {layer!r}"
-        if layer is not None and layer not in self.layers():
-            values = None
-        else:
+    def values(self, layer: str | None) -> Any:
+        """``X`` or a layer, as the AnnData has it."""
+        values = None
+        if layer is None or layer in self.layers():
             values = self._adata.X if layer is None else self._adata.layers[layer]
         if values is None:
+            what = "X" if layer is None else f"layer {layer!r}"
             msg = f"{self.name}: has no {what} (layers: {some(self.layers()) or 'none'}); pass layer=..."
             raise DataError(msg)
+        return values
+
+    def matrix(self, layer: str | None) -> Matrix:
+        """``X`` or a layer."""
+        values, what = self.values(layer), "X" if layer is None else f"layer {layer!r}"
         try:
             return self._wrap(values, what)
         except DataError as error:
@@ -102,6 +117,8 @@ class MemoryAnnData:
             return sparse_matrix(layout, shape, MemoryArray(values.data), MemoryArray(values.indices), values.indptr)
         if isinstance(values, np.ndarray):
             return dense_matrix(MemoryArray(np.asarray(values)))
+        if looks_lazy(values):
+            return lazy_matrix(values, self.name)
         # backed: a dataset (dense), or a wrapper with its group (sparse)
         group = getattr(values, "group", values)
         kind = type(group).__module__.partition(".")[0]
@@ -110,14 +127,22 @@ class MemoryAnnData:
                 return stored_matrix(group, *shape, self._array)
         msg = (
             f"{self.name}: {what} is a {type(values).__module__}.{type(values).__qualname__}; "
-            "expected a NumPy array or a SciPy CSR or CSC matrix"
+            "expected a NumPy array, a SciPy CSR or CSC matrix, or a Dask array of these"
         )
         raise TypeError(msg)
 
     def _array(self, node: Any) -> StoredArray:
         if type(node).__module__.partition(".")[0] == "h5py":
-            return HDF5Array(node, None, self.name)
+            return HDF5Array(node, self._mapped_file(node.file), self.name)
         return ZarrArray(node, self.name)
+
+    def _mapped_file(self, file: Any) -> HDF5File | None:
+        """The file of backed data, once more; None while it may be written to."""
+        if file.mode != "r":
+            return None
+        if self._file is None:
+            self._file = HDF5File(Path(file.filename), self.name)
+        return self._file
 
     def obsm(self, key: str, *, as_stored: bool = False) -> NDArray[Any]:
         """One embedding, cells × dimensions: float64, or float32 where it is stored so and ``as_stored``."""
@@ -134,7 +159,11 @@ class MemoryAnnData:
         return None
 
     def release(self) -> None:
-        """Nothing is mapped."""
+        """Give pages of a mapped file back to the system."""
+        if self._file is not None:
+            self._file.release()
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Close what was opened here; the caller's own file stays open."""
+        if self._file is not None:
+            self._file.close()

@@ -12,23 +12,28 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vcmetrics._errors import DataError
+from vcmetrics.backend.memory import current_budget
 from vcmetrics.backend.threads import resolve_threads
-from vcmetrics.sources.rows import ChunkedArray, Rows
+from vcmetrics.sources.rows import ChunkedArray, Rows, RowsElsewhere
 from vcmetrics.summary.archive import map_archive, write_archive
 from vcmetrics.summary.plan import Groups
 from vcmetrics.summary.single_precision import exponentiated, log_normalised, per_million
+
+if TYPE_CHECKING:
+    from vcmetrics.summary.checkpoint import Checkpoint
 
 Array = NDArray[Any]
 Progress = Callable[[int, int], None]
 
 SINGLE_PRECISION = {"lognorm32": log_normalised, "cpm32": per_million}  # keys whose values NumPy makes first
-ADDITIVE = ("sum", "linear", "log1p", "expm1", "expm1_32", "square", "nonzero")
+ADDITIVE = ("sum", "linear", "log1p", "log1p_square", "expm1", "expm1_32", "square", "nonzero")
+LOGS = frozenset({"log1p", "log1p_square"})  # what a pass can also sum at other depths than its own
 DERIVED = ("u2", "tie", "jackknife")
 FORMAT = 2
 
@@ -64,13 +69,21 @@ class Side:
     totals: NDArray[np.float64]
     groups: Groups
 
+    def used(self) -> Side:
+        """The cells of the groups alone, left where they lie; ``self`` where they are most of them."""
+        chosen = np.flatnonzero(self.groups.codes >= 0)
+        if 2 * chosen.size > self.groups.codes.size:
+            return self
+        codes = self.groups.codes[chosen]
+        return Side(self.rows.take(chosen), self.totals[chosen], replace(self.groups, codes=codes))
+
     def control_cells(self) -> Side:
         """The control cells alone, copied compactly."""
-        from vcmetrics.sources.compact import canonical
+        from vcmetrics.sources.compact import copied_rows
 
         chosen = np.flatnonzero(self.groups.codes == self.groups.control_code)
         groups = Groups((self.groups.control,), np.zeros(chosen.size, np.int32), self.groups.control)
-        return Side(canonical(self.rows.take(chosen), resolve_threads(None)), self.totals[chosen], groups)
+        return Side(copied_rows(self.rows, chosen, resolve_threads(None)), self.totals[chosen], groups)
 
 
 @dataclass(frozen=True)
@@ -110,6 +123,8 @@ class GroupSummary:
         except KeyError:
             have = [f"{k}/{f}" for k, t in self.tables.items() for f in t]
             msg = f"{self.name}: table {key}/{name} was not gathered (there are: {', '.join(have)})"
+            if name in DERIVED:
+                msg += "; for merged summaries, merge_summaries(..., data=) computes it"
             raise KeyError(msg) from None
 
     def has(self, recipe: Recipe) -> bool:
@@ -122,24 +137,19 @@ class GroupSummary:
 
         Additive tables are added, label by label. Rank sums and jackknife terms are kept for labels that only one side
         holds, when both were taken against the same control; where any label is on both sides, or the
-        controls differ, they are left out and :meth:`finish` computes them again from the cells.
+        controls differ, they are left out: :func:`vcmetrics.merge_summaries` computes them again from the cells.
+        Control cells that differ are put together.
 
         Raises
         ------
         DataError
-            If the genes, the control label or the gathered tables differ.
+            If the genes, the control label, the gathered tables or the settings differ.
         """
-        if not np.array_equal(self.genes, other.genes):
-            msg = (
-                f"{self.name} and {other.name} cannot be merged: their genes differ; summarise them over the same genes"
-            )
-            raise DataError(msg)
-        if self.control != other.control or set(self.tables) != set(other.tables):
-            msg = f"{self.name} and {other.name} cannot be merged: control label or gathered tables differ"
-            raise DataError(msg)
+        self._check_alike(other)
         labels = tuple(sorted(set(self.labels) | set(other.labels)))
         shared = set(self.labels) & set(other.labels)
-        same_control = self.control_digest == other.control_digest and shared <= {self.control}
+        same_cells = bool(self.control_digest) and self.control_digest == other.control_digest
+        same_control = same_cells and shared <= {self.control}
         at = {x: k for k, x in enumerate(labels)}
         mine = np.array([at[x] for x in self.labels], np.int64)
         theirs = np.array([at[x] for x in other.labels], np.int64)
@@ -159,19 +169,25 @@ class GroupSummary:
         for key, mine_tables in self.tables.items():
             tables[key] = {}
             for name, a in mine_tables.items():
-                b = other.tables[key][name]
+                b = other.tables[key].get(name)
                 if name in ADDITIVE:
+                    assert b is not None
                     merged = put(a, b, 0, add=True)
                     if keep_control:
                         merged[at[self.control]] = a[self.labels.index(self.control)]
                     tables[key][name] = merged
-                elif same_control:
+                elif b is not None and (same_control or (name == "jackknife" and not shared)):
                     tables[key][name] = put(a, b, -1, add=False)
         n = put(self.n, other.n, 0, add=True)
         totals = put(self.totals, other.totals, 0, add=True)
         if keep_control:
             row = self.labels.index(self.control)
             n[at[self.control]], totals[at[self.control]] = self.n[row], self.totals[row]
+        control, print_of = self.control_side, self.control_digest
+        if not same_control:
+            control = _both(self.control_side, other.control_side)
+            known = self.control_digest and other.control_digest
+            print_of = digest(self.control_digest, other.control_digest) if known else ""
         return replace(
             self,
             name=f"{self.name}+{other.name}",
@@ -179,10 +195,47 @@ class GroupSummary:
             n=n,
             totals=totals,
             tables=tables,
-            control_side=self.control_side if same_control else None,
-            control_digest=self.control_digest if same_control else "",
+            control_side=control,
+            control_digest=print_of,
             fingerprint=digest(self.fingerprint, other.fingerprint),
+            facts=self._facts_of_both(other),
         )
+
+    def _check_alike(self, other: GroupSummary) -> None:
+        """Refuse to merge what was not gathered alike."""
+        pair = f"{self.name} and {other.name} cannot be merged"
+        if not np.array_equal(self.genes, other.genes):
+            from vcmetrics.sources.genes import align_genes
+
+            try:
+                align_genes(other.genes, self.genes, pred_name=other.name, real_name=self.name)
+                what = "they are the same in another order"
+            except DataError as error:
+                what = str(error)
+            msg = f"{pair}: their genes differ ({what}); summarise them over the same genes"
+            raise DataError(msg)
+        if self.control != other.control:
+            msg = f"{pair}: their controls are {self.control!r} and {other.control!r}; summarise them with one control="
+            raise DataError(msg)
+        mine, theirs = (
+            {f"{k}/{f}" for k, t in s.tables.items() for f in t if f in ADDITIVE} | set(s.tables) for s in (self, other)
+        )
+        if mine != theirs:
+            only = ", ".join(sorted(mine ^ theirs))
+            msg = f"{pair}: only one of them has {only}; summarise them with the same fields= and target_sum="
+            raise DataError(msg)
+        for fact in ("kind", "gate", "jackknife_target"):
+            a, b = self.facts.get(fact), other.facts.get(fact)
+            if fact in self.facts and fact in other.facts and a != b:
+                msg = f"{pair}: {fact} is {a!r} in one and {b!r} in the other; summarise them alike"
+                raise DataError(msg)
+
+    def _facts_of_both(self, other: GroupSummary) -> dict[str, Any]:
+        """Facts that hold of both; values are of single precision where all are."""
+        facts = {key: value for key, value in self.facts.items() if key in other.facts and other.facts[key] == value}
+        if "single" in self.facts and "single" in other.facts:
+            facts["single"] = bool(self.facts["single"] and other.facts["single"])
+        return facts
 
     def finish(self, side: Side, recipe: Recipe, control: Side | None = None, **how: Any) -> GroupSummary:
         """Compute the derived fields (rank sums, jackknife) of ``recipe`` from the cells of all labels.
@@ -206,8 +259,8 @@ class GroupSummary:
             rows = self.control_side.rows
             arrays |= {
                 "control/indptr": rows.indptr,
-                "control/indices": rows.indices.buffer.view(rows.indices.dtype),
-                "control/data": rows.data.buffer.view(rows.data.dtype),
+                "control/indices": rows.indices.read(0, rows.nnz),
+                "control/data": rows.data.read(0, rows.nnz),
                 "control/totals": self.control_side.totals,
             }
         head: dict[str, Any] = {
@@ -280,6 +333,14 @@ class GroupSummary:
         )
 
 
+def _both(a: Side | None, b: Side | None) -> Side | None:
+    """Control cells of two data sets together; None where those of one are not kept."""
+    if a is None or b is None:
+        return None
+    groups = Groups(a.groups.labels, np.concatenate([a.groups.codes, b.groups.codes]), a.groups.control)
+    return Side(Rows.joined([a.rows, b.rows]), np.concatenate([a.totals, b.totals]), groups)
+
+
 def digest(*parts: object) -> str:
     """Short digest of the parts' texts."""
     h = hashlib.sha256()
@@ -288,40 +349,145 @@ def digest(*parts: object) -> str:
     return h.hexdigest()[:32]
 
 
+def gather_together(
+    pairs: Sequence[tuple[Side, Side | None]],
+    recipes: Sequence[Recipe],
+    *,
+    n_threads: int | None = None,
+    progress: Progress | None = None,
+) -> list[dict[str, dict[str, Array]]]:
+    """Run several recipes, in as few passes as they allow: for each side, tables by the recipe's name.
+
+    Counts whose logs are wanted at several depths are read once for all of them, and ranked once: the ratio of a count
+    and its cell's total ranks alike at every depth.
+    """
+    wanted = recipes
+    recipes = ranked_once(recipes)
+    counts = [r for r in recipes if r.key == "ratio"]
+    carrier = next((r for r in counts if not r.fields <= LOGS), counts[0] if counts else None)
+    deeper = [r for r in counts if r is not carrier and r.fields <= LOGS]
+    out: list[dict[str, dict[str, Array]]] = [{} for _ in pairs]
+    for recipe in recipes:
+        if recipe in deeper:
+            continue
+        also = deeper if recipe is carrier else []
+        found = gather(pairs, recipe, deeper=also, n_threads=n_threads, progress=progress)
+        for side, tables in zip(out, found, strict=True):
+            for other, logs in zip(also, tables.pop("depths", []), strict=True):
+                side[other.name] = {**logs, "n": tables["n"]}
+            side[recipe.name] = tables
+    ranks = [r.name for r in recipes if r.key == "ratio" and "rank" in r.fields]
+    for recipe in wanted:
+        if recipe.key == "ratio" and "rank" in recipe.fields and recipe.name not in ranks:
+            for side in out:
+                side[recipe.name] |= {name: side[ranks[0]][name] for name in ("u2", "tie")}
+    return out
+
+
+def ranked_once(recipes: Sequence[Recipe]) -> list[Recipe]:
+    """The recipes with the ranks of counts in one of them; ungated where not all have its gate."""
+    ranked = [r for r in recipes if r.key == "ratio" and "rank" in r.fields]
+    if len(ranked) < 2:
+        return list(recipes)
+    chosen = next((r for r in ranked if not r.fields - {"rank"} <= LOGS), ranked[0])
+    same = all((r.gate, r.scale) == (chosen.gate, chosen.scale) or r.gate is chosen.gate is None for r in ranked)
+    return [
+        r
+        if r not in ranked
+        else replace(r, gate=r.gate if same else None)
+        if r is chosen
+        else replace(r, fields=r.fields - {"rank"}, gate=None)
+        for r in recipes
+    ]
+
+
 def gather(
     pairs: Sequence[tuple[Side, Side | None]],
     recipe: Recipe,
     *,
+    deeper: Sequence[Recipe] = (),
     n_threads: int | None = None,
     progress: Progress | None = None,
-) -> list[dict[str, Array]]:
+    checkpoint: Checkpoint | None = None,
+) -> list[dict[str, Any]]:
     """Run the pass: one dict of tables a side.
 
-    Each element of ``pairs`` is a side and the side whose control it is ranked against (None: its own, if any).
+    Each element of ``pairs`` is a side and the side whose control it is ranked against (None: its own, if any). The
+    pass keeps within the memory budget in force; ``checkpoint`` (of one pair) holds what an earlier run has done.
+    ``deeper`` are recipes of counts that want logs only, at other depths: their tables come under ``depths``.
     """
+    from vcmetrics.summary import cell_pass
+
     how: dict[str, Any] = {"n_threads": n_threads, "progress": progress}
+    elsewhere = [s.rows for pair in pairs for s in pair if s is not None and isinstance(s.rows, RowsElsewhere)]
+    if deeper:
+        if not elsewhere and recipe.key == "ratio" and cell_pass.plan_cut(pairs, recipe).kind == "whole":
+            return run_pass(pairs, recipe, deeper, **how)
+        found: list[dict[str, Any]] = [dict(tables) for tables in gather(pairs, recipe, **how)]
+        for other in deeper:
+            for tables, logs in zip(found, gather(pairs, other, **how), strict=True):
+                tables.setdefault("depths", []).append(logs)
+        return found
+    if elsewhere:
+        return list(elsewhere[0].gather(pairs, recipe, progress))
     kernel = SINGLE_PRECISION.get(recipe.key)
-    if kernel is not None:
-        made = {
-            id(s): replace(s, rows=kernel(s.rows, s.totals, recipe.scale)) for p in pairs for s in p if s is not None
-        }
-        plain = replace(recipe, key="raw")
-        return gather([(made[id(s)], None if c is None else made[id(c)]) for s, c in pairs], plain, **how)
     if "expm1_32" in recipe.fields:
         out = gather(pairs, replace(recipe, fields=recipe.fields - {"expm1_32"}), **how)
+        plain = Recipe("raw", 1.0, frozenset({"sum"}))
         for (side, _), tables in zip(pairs, out, strict=True):
-            linear = replace(side, rows=exponentiated(side.rows))
-            (sums,) = gather([(linear, None)], Recipe("raw", 1.0, frozenset({"sum"})), n_threads=n_threads)
+            sums = cell_pass.summed(side, plain, n_threads=n_threads, value_of=lambda rows, _: exponentiated(rows))
             tables["expm1_32"] = sums["sum"]
         return out
-    return run_pass(pairs, recipe, **how)
+    if recipe.fields <= set(cell_pass.SUMS):
+        value_of = None if kernel is None else lambda rows, totals: kernel(rows, totals, recipe.scale)
+        whole = sum(side.rows.nnz for side, _ in pairs)
+        done, out = 0, []
+        for side, _ in pairs:
+            out.append(
+                cell_pass.summed(
+                    side,
+                    recipe,
+                    n_threads=n_threads,
+                    progress=_behind(progress, done, whole),
+                    value_of=value_of,
+                    checkpoint=checkpoint,
+                )
+            )
+            done += side.rows.nnz
+        return out
+    begun = None if checkpoint is None else checkpoint.head.get("kind")
+    cut = cell_pass.plan_cut(pairs, recipe, kind=begun, kept=checkpoint is not None)
+    if cut.kind == "whole":
+        return run_pass(pairs, recipe, **how)
+    current_budget().note(f"rank sums by {cut.words}")
+    make = cell_pass.by_groups if cut.kind == "groups" else cell_pass.by_genes
+    return list(make(pairs, recipe, cut, run_pass, **how, checkpoint=checkpoint))
+
+
+def _behind(progress: Progress | None, before: int, whole: int) -> Progress | None:
+    """Progress of work of which ``before`` of ``whole`` was done when this part began."""
+    return None if progress is None else lambda done, _: progress(before + done, whole)
 
 
 def run_pass(
-    pairs: Sequence[tuple[Side, Side | None]], recipe: Recipe, *, n_threads: int | None, progress: Progress | None
-) -> list[dict[str, Array]]:
-    """One call of the compiled pass."""
+    pairs: Sequence[tuple[Side, Side | None]],
+    recipe: Recipe,
+    deeper: Sequence[Recipe] = (),
+    *,
+    n_threads: int | None,
+    progress: Progress | None,
+) -> list[dict[str, Any]]:
+    """One call of the compiled pass, on values that NumPy makes first where the recipe wants them."""
     from vcmetrics import _core
+
+    kernel = SINGLE_PRECISION.get(recipe.key)
+    if kernel is not None:
+        made: dict[int, Side] = {}
+        for s in (s for pair in pairs for s in pair if s is not None and id(s) not in made):
+            used = s.used()
+            made[id(s)] = replace(used, rows=kernel(used.rows, used.totals, recipe.scale))
+        pairs = [(made[id(s)], None if c is None else made[id(c)]) for s, c in pairs]
+        recipe = replace(recipe, key="raw")
 
     sides: list[Side] = []
     for s in [side for side, _ in pairs] + [control for _, control in pairs if control is not None]:
@@ -342,18 +508,22 @@ def run_pass(
         recipe.key,
         recipe.scale,
         recipe.gate,
-        set(recipe.fields),
+        set(recipe.fields).union(*(r.fields & {"log1p_square"} for r in deeper)),
         recipe.jackknife_target,
         resolve_threads(n_threads),
         progress,
         len(pairs),
+        [r.scale for r in deeper],
     )
     return list(out[: len(pairs)])
 
 
 def group_totals(side: Side) -> NDArray[np.float64]:
     """Sum of the cells' totals per group; exact for counts."""
-    used = side.groups.codes >= 0
-    return np.bincount(side.groups.codes[used], weights=side.totals[used], minlength=len(side.groups.labels)).astype(
-        np.float64
-    )
+    return totals_of_groups(side.totals, side.groups)
+
+
+def totals_of_groups(totals: NDArray[np.float64], groups: Groups) -> NDArray[np.float64]:
+    """The same of totals and groups."""
+    used = groups.codes >= 0
+    return np.bincount(groups.codes[used], weights=totals[used], minlength=len(groups.labels)).astype(np.float64)

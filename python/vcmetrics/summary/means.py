@@ -25,11 +25,32 @@ def bulk_lognorm(summary: GroupSummary, recipe: Recipe, target: float) -> NDArra
     return np.asarray(np.log1p(summary.table(recipe, "sum") * factor))
 
 
+def logged(summary: GroupSummary, recipe: Recipe) -> bool:
+    """Whether the pass itself took the logs of counts, in double precision."""
+    return "log1p" in summary.tables[recipe.name] and recipe.key == "ratio"
+
+
+def cell_mean(summary: GroupSummary, recipe: Recipe) -> NDArray[np.float64]:
+    """Mean over the cells of each group, of logs or of values as they are; NaN for an empty group."""
+    return per_cell(summary.table(recipe, "log1p" if logged(summary, recipe) else "sum"), summary.n)
+
+
+def cell_variance(summary: GroupSummary, recipe: Recipe) -> NDArray[np.float64]:
+    """Variance over the cells of each group, gene by gene, divided by n - 1; NaN for fewer than two cells."""
+    squares = summary.table(recipe, "log1p_square" if logged(summary, recipe) else "square")
+    n = summary.n[:, None].astype(np.float64)
+    mean = cell_mean(summary, recipe)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # the difference of two nearly equal sums can fall below 0 by their rounding
+        out = np.maximum(squares - n * mean * mean, 0.0) / (n - 1)
+    return np.asarray(np.where(n > 1, out, np.nan))
+
+
 def mean_variance(summary: GroupSummary, recipe: Recipe) -> NDArray[np.float64]:
     """tr(Σ)/n of each group: the variance of its mean profile, summed over genes; 0 for one cell."""
     n = summary.n.astype(np.float64)
-    squares = summary.table(recipe, "square").sum(1)
-    mean = per_cell(summary.table(recipe, "sum"), summary.n)
+    squares = summary.table(recipe, "log1p_square" if logged(summary, recipe) else "square").sum(1)
+    mean = cell_mean(summary, recipe)
     with np.errstate(invalid="ignore", divide="ignore"):
         out = (squares - n * (mean**2).sum(1)) / ((n - 1) * n)
     return np.asarray(np.where(n > 1, out, 0.0))

@@ -69,11 +69,18 @@ def group_cells(column: NDArray[Any], control: str, used: NDArray[np.bool_] | No
     return Groups(labels=tuple(labels), codes=rank[codes], control=control)
 
 
-def check_labels(pred: Groups, real: Groups, *, pred_needs_control: bool, names: tuple[str, str]) -> None:
+def check_labels(
+    pred: Groups,
+    real: Groups,
+    *,
+    pred_needs_control: bool,
+    names: tuple[str, str],
+    real_needs_control: bool = True,
+) -> None:
     """Both sides must hold the same labels, and the control where it is read."""
     pred_name, real_name = names
     control = real.control
-    if real.control_code < 0:
+    if real_needs_control and real.control_code < 0:
         msg = (
             f"{real_name}: no cell is labelled {control!r} (labels: {some(real.labels)}); "
             "pass control= (command line: --control) with the label of the control cells"

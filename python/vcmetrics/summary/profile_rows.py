@@ -18,7 +18,7 @@ from vcmetrics.sources.genes import align_genes, check_unique, some
 from vcmetrics.summary.group_summary import GroupSummary, Recipe, gather, group_totals
 from vcmetrics.summary.means import bulk_lognorm, per_cell
 from vcmetrics.summary.plan import group_cells
-from vcmetrics.summary.summarize import checked_side
+from vcmetrics.summary.summarize import checked_side, groups_of
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -239,7 +239,7 @@ def cell_labels(cells: Cells, *columns: str | None) -> tuple[list[list[str]], ND
         msg = f"{cells.name}: no cell has a label in {names}"
         raise DataError(msg)
     msg = f"{cells.name}: {int((~labelled).sum())} of {cells.n_obs} cells have no label in {names} and are left out"
-    warnings.warn(msg, VcmetricsWarning, stacklevel=5)  # the caller of the public function
+    warnings.warn(msg, VcmetricsWarning, stacklevel=6)  # the caller of the public function
     return [["" if x is None else x for x in labels] for labels in found], labelled
 
 
@@ -264,7 +264,7 @@ def read_cells(
     threads = resolve_threads(n_threads)
     recipe = Recipe(key, float(target_sum) if key == "ratio" else 1.0, frozenset({field}))
     with open_cells(data, layer=layer, name=name) as cells:
-        side = checked_side(cells, pert_col, "", threads, counts=key == "ratio")
+        side = checked_side(cells, groups_of(cells, pert_col, ""), threads, counts=key == "ratio")
         if observed and key == "ratio" and cells.scan(threads)["n_fractional"]:
             msg = (
                 f"{cells.name}: space={space!r} takes counts, but not all values are whole numbers; pass raw counts "

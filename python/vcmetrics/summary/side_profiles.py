@@ -129,7 +129,7 @@ def read_profiles(
         raise DataError(msg)
     if strata.n_unlabelled:
         msg = f"{cells.name}: {strata.n_unlabelled} of {cells.n_obs} cells have no label and are left out"
-        warnings.warn(msg, VcmetricsWarning, stacklevel=6)  # the caller of the public function
+        warnings.warn(msg, VcmetricsWarning, stacklevel=7)  # the caller of the public function
     if obsm is not None:
         sums, n, totals = _embedding_sums(cells, obsm, strata), _sizes(strata), None
         space = "mean"

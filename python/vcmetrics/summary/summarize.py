@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vcmetrics._errors import DataError
+from vcmetrics._errors import DataError, DeviceError
 from vcmetrics.backend.device import resolve_device
+from vcmetrics.backend.gpu import engine_for
+from vcmetrics.backend.memory import budgeted
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.sources import open_cells
+from vcmetrics.sources.cells import Cells
 from vcmetrics.sources.genes import some
+from vcmetrics.summary.cell_pass import SUMS
+from vcmetrics.summary.checkpoint import Checkpoint
 from vcmetrics.summary.differential_expression import RankTest, de_table
 from vcmetrics.summary.group_summary import (
     ADDITIVE,
@@ -22,9 +30,11 @@ from vcmetrics.summary.group_summary import (
     digest,
     gather,
     group_totals,
+    totals_of_groups,
 )
 from vcmetrics.summary.means import bulk_lognorm, per_cell
-from vcmetrics.summary.plan import group_cells, resolve_targets
+from vcmetrics.summary.plan import Groups, group_cells, resolve_targets
+from vcmetrics.summary.streamed import require_good, streamed_sums
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +44,7 @@ Data = "AnnData | str | os.PathLike[str]"
 FIELDS = (*ADDITIVE, "rank", "jackknife")
 
 
+@budgeted
 def summarize(
     adata: Any,
     *,
@@ -48,6 +59,8 @@ def summarize(
     keep_control: bool = True,
     device: str = "auto",
     n_threads: int | None = None,
+    memory_budget: int | float | str | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> GroupSummary:
     """Gather groups × genes tables in one pass over the cells.
@@ -55,7 +68,9 @@ def summarize(
     Parameters
     ----------
     adata
-        AnnData, or the path of an ``.h5ad`` or ``.zarr``; n_obs × n_vars. It is not modified.
+        AnnData, or the path of an ``.h5ad`` or ``.zarr``; n_obs × n_vars. It is not modified. Several are one data set,
+        their cells one behind the other: a list or tuple, a pattern (``"plates/*.h5ad"``), or a mapping whose keys
+        become the column ``file`` of ``obs``. They hold the same genes, in any order.
     pert_col
         Column of ``obs`` with the perturbation labels.
     control
@@ -78,6 +93,12 @@ def summarize(
         Keep a compact copy of the control cells, so that other data can be ranked against them.
     device, n_threads
         ``"auto"`` or ``"cpu"``; threads (None: all that this process may use). Results do not depend on them.
+    memory_budget
+        Memory for cells: ``"4GiB"``, bytes, or a share of what is available; None for half of it. Results do not
+        depend on it.
+    checkpoint
+        File in which the state of the pass is kept every 20 seconds. If it is there, the pass goes on from it, after
+        checking that data and arguments are the same; it is removed at the end. The result has the same bytes.
     progress
         Called as ``progress(done, total)`` during the pass.
 
@@ -94,8 +115,10 @@ def summarize(
 
     Notes
     -----
-    Cost: one read of the stored values, plus a sort of the control per gene for ``rank``. The values are read where
-    they lie; memory is that of the tables and some megabytes a thread.
+    Cost: one read of the stored values for sums; for ``rank`` two, plus a sort of the control per gene. Uncompressed
+    values are read where they lie. Memory is that of the tables and some megabytes a thread, at most
+    ``memory_budget`` of cells being held at a time: what is larger is taken in batches of perturbations, or spilled to
+    the disk by ranges of genes, whichever costs less.
 
     Examples
     --------
@@ -124,49 +147,81 @@ def summarize(
         jackknife_target,
     )
     with open_cells(adata, layer=layer) as cells:
-        side = checked_side(cells, pert_col, control, threads, counts=input_type == "counts")
-        needs_control = "rank" in wanted
-        if needs_control and side.groups.control_code < 0:
-            msg = f"{cells.name}: no cell is labelled {control!r} (labels: {some(side.groups.labels)}); pass control="
+        counts, needs_control = input_type == "counts", "rank" in wanted
+        groups = groups_of(cells, pert_col, control)
+        if needs_control and groups.control_code < 0:
+            msg = f"{cells.name}: no cell is labelled {control!r} (labels: {some(groups.labels)}); pass control="
             raise DataError(msg)
-        (tables,) = gather([(side, None)], recipe, n_threads=threads, progress=progress)
+        state = None
+        if checkpoint is not None:
+            labels = hashlib.sha256(groups.codes.tobytes()).hexdigest()
+            state = Checkpoint(
+                checkpoint,
+                digest(
+                    cells.fingerprint(),
+                    groups.labels,
+                    labels,
+                    control,
+                    repr(recipe.key),
+                    recipe.scale,
+                    sorted(wanted),
+                    gate,
+                    jackknife_target,
+                ),
+            )
+        kept = None
+        if wanted <= set(SUMS) and cells.streams():
+            how: dict[str, Any] = {"n_threads": threads, "progress": progress, "checkpoint": state}
+            tables, cell_totals = streamed_sums(cells, groups, recipe, **how)
+            totals = totals_of_groups(cell_totals, groups)
+        else:
+            side = checked_side(cells, groups, threads, counts=counts)
+            (tables,) = gather([(side, None)], recipe, n_threads=threads, progress=progress, checkpoint=state)
+            totals = group_totals(side)
+            kept = side.control_cells() if keep_control and needs_control else None
         n = tables.pop("n")
-        kept = side.control_cells() if keep_control and needs_control else None
+        if state is not None:
+            state.finished()
         return GroupSummary(
             name=cells.name,
             genes=cells.genes,
-            labels=side.groups.labels,
+            labels=groups.labels,
             control=control,
             n=n,
-            totals=group_totals(side),
+            totals=totals,
             tables={recipe.name: tables},
             control_side=kept,
             control_digest=digest(cells.fingerprint(), control) if needs_control else "",
             fingerprint=cells.fingerprint(),
             facts={
-                "kind": "counts" if input_type == "counts" else "discrete",
+                "kind": "counts" if counts else "discrete",
                 "single": cells.dtype.itemsize <= 4,
                 "target_sum": recipe.scale,
+                "pert_col": pert_col,
+                "layer": layer,
+                "gate": gate,
+                "jackknife_target": jackknife_target,
             },
         )
 
 
-def checked_side(cells: Any, pert_col: str, control: str, n_threads: int, *, counts: bool) -> Side:
-    """Cells with their groups, after the checks that every pass needs."""
+def groups_of(cells: Cells, pert_col: str, control: str) -> Groups:
+    """Groups of the cells by one column."""
     labels = cells.column(pert_col)
     if labels.shape[0] == 0:
         msg = f"{cells.name}: holds no cells"
         raise DataError(msg)
+    return group_cells(labels, control)
+
+
+def checked_side(cells: Cells, groups: Groups, n_threads: int, *, counts: bool) -> Side:
+    """Cells with their groups, after the checks that every pass needs."""
     facts = cells.scan(n_threads)
-    if facts["n_nonfinite"]:
-        msg = f"{cells.name}: X holds {facts['n_nonfinite']} values that are NaN or infinite; replace or remove them"
-        raise DataError(msg)
-    if counts and facts["n_negative"]:
-        msg = f"{cells.name}: counts must not be negative, but {facts['n_negative']} values are; pass raw counts"
-        raise DataError(msg)
-    return Side(cells.rows(), np.asarray(facts["totals"]), group_cells(labels, control))
+    require_good(cells.name, facts, counts=counts)
+    return Side(cells.rows(), np.asarray(facts["totals"]), groups)
 
 
+@budgeted
 def pseudobulk(
     adata: Any,
     *,
@@ -176,13 +231,14 @@ def pseudobulk(
     layer: str | None = None,
     device: str = "auto",
     n_threads: int | None = None,
+    memory_budget: int | float | str | None = None,
 ) -> AnnData:
     """One profile a perturbation.
 
     Parameters
     ----------
     adata
-        AnnData or path; n_obs × n_vars.
+        AnnData or path, or several; n_obs × n_vars; see :func:`summarize`.
     pert_col
         Column of ``obs`` with the labels.
     space
@@ -194,6 +250,9 @@ def pseudobulk(
         Read this layer in place of ``X``.
     device, n_threads
         ``"auto"`` or ``"cpu"``; threads (None: all that this process may use). Results do not depend on them.
+    memory_budget
+        Memory for cells: ``"4GiB"``, bytes, or a share of what is available; None for half of it. Results do not
+        depend on it.
 
     Returns
     -------
@@ -244,6 +303,7 @@ def pseudobulk(
     return AnnData(table, obs=obs, var=pd.DataFrame(index=pd.Index(summary.genes, dtype=object)))
 
 
+@budgeted
 def differential_expression(
     adata: Any,
     *,
@@ -263,6 +323,7 @@ def differential_expression(
     layer: str | None = None,
     device: str = "auto",
     n_threads: int | None = None,
+    memory_budget: int | float | str | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Two-sided rank-sum tests of every perturbation, gene by gene.
@@ -270,7 +331,7 @@ def differential_expression(
     Parameters
     ----------
     adata
-        AnnData, or path of an ``.h5ad`` or ``.zarr``; n_obs × n_vars.
+        AnnData, or path of an ``.h5ad`` or ``.zarr``, or several; n_obs × n_vars; see :func:`summarize`.
     pert_col, control
         Column of labels, and the label that is the reference.
     mode
@@ -294,8 +355,15 @@ def differential_expression(
         label → gene, or None for a label without one (``"on_target"``).
     layer
         Read this layer in place of ``X``.
-    device, n_threads
-        ``"auto"`` or ``"cpu"``; threads (None: all that this process may use). Results do not depend on them.
+    device
+        ``"auto"`` and ``"cpu"``: the CPU. ``"cuda"`` (mode ``"reference"``) ranks on the GPU, in batches of groups that
+        fit its memory; means are the CPU's, without ranks, and agree to their last digits. U and ties are the same
+        integers, so statistic, p-values and fdr are equal.
+    n_threads
+        On the CPU (None: all that this process may use). Results do not depend on them.
+    memory_budget
+        Memory for cells: ``"4GiB"``, bytes, or a share of what is available; None for half of it. Results do not
+        depend on it.
     progress
         Called as ``progress(done, total)`` during the pass.
 
@@ -328,7 +396,11 @@ def differential_expression(
     >>> differential_expression(a, pert_col="p", control="c").shape
     (5, 11)
     """
-    resolve_device(device, what="differential_expression")
+    if device == "cuda" and mode != "reference":
+        msg = f"differential_expression: mode {mode!r} has no CUDA kernels (there is 'reference'); pass device='cpu'"
+        raise DeviceError(msg)
+    with engine_for({}, device, what="differential_expression") as (engine, _):
+        pass
     if mode not in ("reference", "all", "on_target"):
         msg = f"mode {mode!r} is not known; choose from 'reference', 'all', 'on_target'"
         raise ValueError(msg)
@@ -358,7 +430,8 @@ def differential_expression(
         linear_table=linear,
     )
     with open_cells(adata, layer=layer) as cells:
-        side = checked_side(cells, pert_col, control, threads, counts=input_type == "counts")
+        groups = groups_of(cells, pert_col, control)
+        side = checked_side(cells, groups, threads, counts=input_type == "counts")
         if mode == "all":
             from vcmetrics.summary.one_against_rest import one_against_rest
 
@@ -366,7 +439,14 @@ def differential_expression(
         if side.groups.control_code < 0:
             msg = f"{cells.name}: no cell is labelled {control!r} (labels: {some(side.groups.labels)}); pass control="
             raise DataError(msg)
-        (out,) = gather([(side, None)], recipe, n_threads=threads, progress=progress)
+        if engine is None:
+            (out,) = gather([(side, None)], recipe, n_threads=threads, progress=progress)
+        else:
+            from vcmetrics.summary.rank_sums_on_device import rank_sums_on
+
+            means = replace(recipe, fields=recipe.fields - {"rank"})
+            (out,) = gather([(side, None)], means, n_threads=threads, progress=progress)
+            out |= rank_sums_on(engine, side, recipe.key)
         n = out.pop("n")
         summary = GroupSummary(
             cells.name, cells.genes, side.groups.labels, control, n, group_totals(side), {recipe.name: out}

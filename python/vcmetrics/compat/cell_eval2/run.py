@@ -17,7 +17,8 @@ from vcmetrics.results.score_result import ContextResult
 from vcmetrics.results.staging import staged_directory
 from vcmetrics.scoring.evaluate import SideInput
 from vcmetrics.scoring.fingerprint import source_fingerprint
-from vcmetrics.scoring.jobs import make_input, read_groups
+from vcmetrics.scoring.jobs import make_input
+from vcmetrics.scoring.reading import read_groups
 from vcmetrics.scoring.score import score
 from vcmetrics.scoring.settings import Settings
 from vcmetrics.sources import open_cells
