@@ -17,7 +17,7 @@ from vcmetrics.sources.matrix import Matrix
 from vcmetrics.sources.rows import ChunkedArray, Rows
 from vcmetrics.sources.spill import mapping_of
 
-BARE_VALUES = 1 << 21  # values taken where they lie: they stay in the cache for who reads them next
+BARE_VALUES = 1 << 22  # values taken where they lie: enough for several threads, few enough to stay in the cache
 BAND_VALUES = 1 << 25  # values of a gene-major matrix that are turned over at a time
 
 
