@@ -2,10 +2,11 @@
 
 ``python -m bench.literature_table -o FIGURE [--csv DIR] [SET ...]``
 
-A set is NAME,FILE,pert_col,control[,column=value][,singles|doubles]; without any the packaged demo set is used. The
-cells of every perturbation and of the control are halved: one half is the truth, the other the replicate and the
-training data. ``doubles`` predicts the combinations of which a part was perturbed alone, from the single perturbations;
-``singles`` leaves combinations out. Everything is done for several splits. Prints one table a data set, draws a panel.
+A set is NAME,FILE,pert_col,control[,column=value][,singles|doubles][,batch_col:COLUMN]; without any the packaged demo
+set is used. The cells of every perturbation and of the control are halved: one half is the truth, the other the
+replicate and the training data. ``doubles`` predicts the combinations of which a part was perturbed alone, from the
+single perturbations; ``singles`` leaves combinations out. Everything is done for several splits. Prints one table a
+data set, draws a panel.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Study:
 
     def predictions(self, **space: Any) -> dict[str, anndata.AnnData]:
         """Every prediction; ``space`` and ``target_sum`` as the baselines take them."""
-        how = {k: self.how[k] for k in ("pert_col", "control")} | {"seed": self.seed, **space}
+        how = {k: v for k, v in self.how.items() if k != "target_map"} | {"seed": self.seed, **space}
         made = {
             "mean": baselines.perturbed_mean(self.truth, train=self.train, **how),
             "replicate": self.replicate,
@@ -71,7 +72,16 @@ class Study:
         return made
 
 
-def study(name: str, path: Path, pert_col: str, control: str, query: str | None, part: str | None, seed: int) -> Study:
+def study(
+    name: str,
+    path: Path,
+    pert_col: str,
+    control: str,
+    query: str | None,
+    part: str | None,
+    batch_col: str | None,
+    seed: int,
+) -> Study:
     """Halve the cells."""
     cells = anndata.read_h5ad(path)
     if query:
@@ -83,7 +93,7 @@ def study(name: str, path: Path, pert_col: str, control: str, query: str | None,
     if part == "doubles":  # where no part was seen there is nothing to add
         double &= labels.map(lambda label: bool(seen & set(label.split("+"))))
     panel = is_control | {"doubles": double, "singles": ~double, None: True}[part]
-    how = {"pert_col": pert_col, "control": control}
+    how = {"pert_col": pert_col, "control": control, "batch_col": batch_col}
     real = cells[panel.to_numpy()].copy()
     truth, again = baselines.halves(real, **how, seed=seed)
     train = again
@@ -97,9 +107,9 @@ def study(name: str, path: Path, pert_col: str, control: str, query: str | None,
 
 def scored(one: Study, preset: str, made: dict[str, anndata.AnnData]) -> dict[str, Any]:
     """Results of every prediction by one rule set."""
-    takes_train = "train" in inspect.signature(vcm.score).parameters
-    extra = {"train": one.train} if takes_train else {}
-    return {name: vcm.score(pred, one.truth, preset=preset, **one.how, **extra) for name, pred in made.items()}
+    takes = inspect.signature(vcm.score).parameters
+    how = {k: v for k, v in {**one.how, "train": one.train}.items() if k in takes and v is not None}
+    return {name: vcm.score(pred, one.truth, preset=preset, **how) for name, pred in made.items()}
 
 
 def by_rules(one: Study, preset: str, counts: dict[str, anndata.AnnData]) -> pd.DataFrame:
@@ -117,8 +127,15 @@ def by_rules(one: Study, preset: str, counts: dict[str, anndata.AnnData]) -> pd.
     if rules.target_sum == "median_real_control":
         depths = depths[(one.truth.obs[one.how["pert_col"]] == one.how["control"]).to_numpy()]
     target = float(depths.median()) if isinstance(rules.target_sum, str) else rules.target_sum
-    logs = placed(scored(one, preset, one.predictions(space="mean_of_logs", target_sum=target)), one.seed)
-    needs = {m: registry.get(m).needs for m in table.index.get_level_values("metric").unique()}
+    made = one.predictions(space="mean_of_logs", target_sum=target)
+    if getattr(rules, "log_base", "e") == "2":
+        for name in made.keys() - {"replicate"}:  # the replicate holds counts
+            made[name].X = made[name].X / np.log(2)
+    try:
+        logs = placed(scored(one, preset, made), one.seed)
+    except vcm.DataError:  # rules that want counts on both sides
+        return table
+    needs = {m.output: registry.get(m.metric).needs for m in rules.members()}
     of_profiles = [not needs[m] & {"de", "cells"} for m in table.index.get_level_values("metric")]
     return table.where(~pd.Series(of_profiles, index=table.index), logs)
 
@@ -194,7 +211,8 @@ def shown(table: pd.DataFrame) -> str:
     head = ["rule set", "metrics", "tell replicate from mean", *names]
     lines = [head, ["---"] * len(head)]
     for preset, row in table.iterrows():
-        cells = [f"{row[n][0]:.2f} ({row[n][3]}↑ {row[n][4]}↓)" for n in names]
+        middle = {n: "–" if np.isnan(row[n][0]) else f"{row[n][0]:.2f}" for n in names}
+        cells = [f"{middle[n]} ({row[n][3]}↑ {row[n][4]}↓)" for n in names]
         lines.append([f"`{preset}`", str(row["metrics"]), str(row["tell apart"]), *cells])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
@@ -243,17 +261,18 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--splits", type=int, default=5, help="number of halvings of the cells")
     parser.add_argument("--csv", type=Path, help="folder for a table of every metric, a file a data set")
-    parser.add_argument("sets", nargs="*", metavar="NAME,FILE,pert_col,control[,column=value][,singles|doubles]")
+    parser.add_argument("sets", nargs="*", metavar="SET")
     options = parser.parse_args()
     packaged = demo()
-    wanted = [("THP-1, 8 knock-outs", packaged.path, packaged.pert_col, packaged.control, None, None)]
+    wanted = [("THP-1, 8 knock-outs", packaged.path, packaged.pert_col, packaged.control, None, None, None)]
     if options.sets:
         wanted = []
         for text in options.sets:
             name, file, pert_col, control, *rest = text.split(",")
             query = next((r for r in rest if "=" in r), None)
             part = next((r for r in rest if r in ("singles", "doubles")), None)
-            wanted.append((name, Path(file), pert_col, control, query, part))
+            batch = next((r.partition(":")[2] for r in rest if r.startswith("batch_col:")), None)
+            wanted.append((name, Path(file), pert_col, control, query, part, batch))
     found = {}
     for arguments in wanted:
         with warnings.catch_warnings():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist as scipy_cdist
@@ -114,12 +116,32 @@ class Elsewhere:
 
 def test_dlpack() -> None:
     np.testing.assert_array_equal(arrays.cdist(Elsewhere(X), Elsewhere(Y), "cosine"), arrays.cdist(X, Y, "cosine"))
-    with pytest.raises(DeviceError, match=r"x is a .* array in the memory of a GPU, and cdist has no CUDA kernels yet"):
-        arrays.cdist(Elsewhere(X, device=2), Y, "cosine")
-    with pytest.raises(DeviceError, match="match_rank has no CUDA kernels yet"):
-        arrays.match_rank(Elsewhere(X, device=2))
-    with pytest.raises(DeviceError, match="cdist has no CUDA kernels yet"):
-        arrays.cdist(X, Y, "cosine", device="cuda")
+
+
+def test_a_gpu_that_cannot_be_used_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    there = Elsewhere(X, device=2)
+    for call in (
+        lambda: arrays.cdist(there, there, "cosine"),
+        lambda: arrays.match_rank(there),
+        lambda: arrays.column_correlation(there, there),
+    ):
+        with pytest.raises(DeviceError, match=r"is a .* array in the memory of a GPU, which cannot be used: CuPy"):
+            call()
+    with pytest.raises(DeviceError, match="x lies on a GPU, y on the host; bring both to one place"):
+        arrays.cdist(there, Y, "cosine")
+    with pytest.raises(DeviceError, match="x lies on a GPU and device='cpu' was asked for"):
+        arrays.cdist(there, there, "cosine", device="cpu")
+    with pytest.raises(DeviceError, match="x lies on a device that is no CUDA GPU"):
+        arrays.cdist(Elsewhere(X, device=8), there, "cosine")
+    monkeypatch.setattr("vcmetrics.backend.device.cuda_status", lambda: (0, "no driver here"))
+    for call in (
+        lambda: arrays.cdist(X, Y, "cosine", device="cuda"),
+        lambda: arrays.match_rank(X, device="cuda"),
+        lambda: arrays.column_correlation(X, X, device="cuda"),
+    ):
+        with pytest.raises(DeviceError, match="device='cuda' cannot be used: no driver here"):
+            call()
 
 
 def test_a_large_copy_is_told() -> None:

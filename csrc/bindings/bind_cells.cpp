@@ -175,6 +175,7 @@ void add_rows_(const py::tuple& rows, const py::object& totals, const py::object
   table("sum", side.sum);
   table("linear", side.linear);
   table("log1p", side.log1p);
+  table("log1p_square", side.log1p_square);
   table("expm1", side.expm1);
   table("square", side.square);
   table("nonzero", side.nonzero);
@@ -194,11 +195,11 @@ void bind_cells(py::module_& m) {
         "depths: further library sizes at which log1p (and log1p_square) are summed, one dict each in "
         "'depths'; "
         "sides from n_wanted on lend their control and get no tables.");
-  m.def(
-      "add_rows", &add_rows_, py::arg("rows"), py::arg("totals"), py::arg("codes"), py::arg("key"),
-      py::arg("scale"), py::arg("into"), py::arg("first_row"), py::arg("n_threads"),
-      "Add cells to the tables of `into` (n, and any of sum, linear, log1p, expm1, square, nonzero), in the "
-      "order of the rows.");
+  m.def("add_rows", &add_rows_, py::arg("rows"), py::arg("totals"), py::arg("codes"), py::arg("key"),
+        py::arg("scale"), py::arg("into"), py::arg("first_row"), py::arg("n_threads"),
+        "Add cells to the tables of `into` (n, and any of sum, linear, log1p, log1p_square, expm1, square, "
+        "nonzero), in the "
+        "order of the rows.");
 }
 
 }  // namespace vcm

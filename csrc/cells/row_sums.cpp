@@ -79,6 +79,7 @@ void add_rows(const GatherSide& side, std::int64_t n_cols, Key key, double scale
       job.sum = row_of(side.sum, group, n_cols);
       job.linear = row_of(side.linear, group, n_cols);
       job.log1p = row_of(side.log1p, group, n_cols);
+      job.log1p_square = row_of(side.log1p_square, group, n_cols);
       job.expm1 = row_of(side.expm1, group, n_cols);
       job.square = row_of(side.square, group, n_cols);
       job.nonzero = row_of(side.nonzero, group, n_cols);

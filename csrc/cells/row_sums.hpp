@@ -17,7 +17,7 @@ struct RowSumsJob {
   std::int64_t length;
   std::int64_t first_gene, n_genes;  // columns must lie here
   double unit;                       // l / scale for Key::ratio; 0: x = v
-  double *sum, *linear, *log1p, *expm1, *square;
+  double *sum, *linear, *log1p, *log1p_square, *expm1, *square;
   std::int64_t* nonzero;
   bool inside = true, finite = true, any = false;  // out, only ever cleared (set for any)
 };

@@ -3,12 +3,14 @@
 // gives the same bits and loops over them become vector code. Included by the per-ISA bodies: all is static.
 #include <cstdint>
 
+#include "ops/host_device.hpp"
+
 namespace vcm {
 
 // log(1 + x) to about one ulp for x > -1; -inf at -1, NaN below. 1 + x is split into 2^k m with m in
 // [sqrt(1/2), sqrt(2)); what 1 + x lost in rounding comes back as a first-order term. With s = f / (2 + f),
 // log m = f - f^2/2 + s (f^2/2 + R(s^2)), R the minimax polynomial known from fdlibm.
-static inline double log1p_of(double x) {
+static inline VCM_HD double log1p_of(double x) {
   const double u = 1.0 + x;
   const double lost = x - (u - 1.0);  // exact for x < 1; above, u swallows it within its own half ulp
   constexpr std::uint64_t kOne = 0x3ff0000000000000u, kRootHalf = 0x3fe6a09e667f3bcdu;
@@ -40,24 +42,24 @@ static inline double log1p_of(double x) {
 // (exp(r) - 1 - r) / r^2 for |r| <= ln(2) / 2 in three steps, Taylor to r^13: the next term is below 1e-17 of
 // r. V is double or a vector of doubles.
 template <class V>
-static inline V exp_tail(V r, V r2) {
+static inline VCM_HD V exp_tail(V r, V r2) {
   const V p89 = 1.0 / 3628800 + r * (1.0 / 39916800);
   const V pab = 1.0 / 479001600 + r * (1.0 / 6227020800.0);
   return p89 + r2 * pab;
 }
 template <class V>
-static inline V exp_middle(V r, V r2, V r4, V tail) {
+static inline VCM_HD V exp_middle(V r, V r2, V r4, V tail) {
   const V p45 = 1.0 / 720 + r * (1.0 / 5040), p67 = 1.0 / 40320 + r * (1.0 / 362880);
   return (p45 + r2 * p67) + r4 * tail;
 }
 template <class V>
-static inline V exp_front(V r, V r2, V r4, V middle) {
+static inline VCM_HD V exp_front(V r, V r2, V r4, V middle) {
   const V p01 = 0.5 + r * (1.0 / 6), p23 = 1.0 / 24 + r * (1.0 / 120);
   return (p01 + r2 * p23) + r4 * middle;
 }
 
 // exp(x) - 1 to about one ulp; +inf above 709.78, -1 far below. x = k ln 2 + r, |r| <= ln(2) / 2.
-static inline double expm1_of(double x) {
+static inline VCM_HD double expm1_of(double x) {
   constexpr double kLn2High = 6.93147180369123816490e-01, kLn2Low = 1.90821492927058770002e-10;
   constexpr double kShift = 6755399441055744.0;  // adding it rounds to a whole number
   const double bounded = x < -40.0 ? -40.0 : x > 710.0 ? 710.0 : x;
@@ -78,7 +80,7 @@ static inline double expm1_of(double x) {
 // vector of doubles, U the integers of its size. x = k ln 2 + r as above. Step by step for all N: one exp
 // after the other is a chain of some 70 cycles, of which a CPU overlaps too few.
 template <class V, class U, int N>
-static inline void exp_down(V* x) {
+static inline VCM_HD void exp_down(V* x) {
   constexpr double kLn2High = 6.93147180369123816490e-01, kLn2Low = 1.90821492927058770002e-10;
   constexpr double kShift = 6755399441055744.0;
   const V zero{};
@@ -105,7 +107,7 @@ static inline void exp_down(V* x) {
 
 // exp(x) to about one ulp; +inf above 709.78, 0 below -708 (results there would be subnormal), NaN stays.
 // x = k ln 2 + r, |r| <= ln(2) / 2; (exp(r) - 1 - r) / r^2 by a polynomial within 2e-17 of exp(r).
-static inline double exp_of(double x) {
+static inline VCM_HD double exp_of(double x) {
   constexpr double kLn2High = 6.93147180369123816490e-01, kLn2Low = 1.90821492927058770002e-10;
   constexpr double kShift = 6755399441055744.0;  // adding it rounds to a whole number
   const double bounded = x < -708.0 ? -708.0 : x > 710.0 ? 710.0 : x;
@@ -127,7 +129,7 @@ static inline double exp_of(double x) {
 }
 
 // log(x) to about one ulp for normal x > 0; -inf at 0, NaN below. Same reduction as log1p_of.
-static inline double log_of(double x) {
+static inline VCM_HD double log_of(double x) {
   constexpr std::uint64_t kOne = 0x3ff0000000000000u, kRootHalf = 0x3fe6a09e667f3bcdu;
   const bool small = x < 0x1p-1022;  // subnormal
   const double u = small ? x * 0x1p54 : x;

@@ -1,12 +1,12 @@
-# The extension _cuda: nvcc, the CUDA runtime linked statically, no other CUDA library.
-# VCM_CUDA=AUTO builds it where a usable nvcc is found and says in one line what was decided.
+#The extension _cuda : nvcc, the CUDA runtime linked statically, no other CUDA library.
+#VCM_CUDA = AUTO builds it where a usable nvcc is found and says in one line what was decided.
 set(VCM_CUDA "AUTO" CACHE STRING "Build the CUDA extension: AUTO, ON or OFF")
 set_property(CACHE VCM_CUDA PROPERTY STRINGS AUTO ON OFF)
 if(NOT VCM_CUDA MATCHES "^(AUTO|ON|OFF)$")
   message(FATAL_ERROR "VCM_CUDA is '${VCM_CUDA}'; use AUTO, ON or OFF")
 endif()
 
-# Real code for Turing and Ampere; Hopper's PTX serves everything later.
+#Real code for Turing and Ampere; Hopper's PTX serves everything later.
 if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
   set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 90)
 endif()
@@ -44,8 +44,10 @@ else()
   set(CMAKE_CUDA_VISIBILITY_PRESET hidden)
   set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
   file(GLOB_RECURSE vcm_cuda_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/csrc/cuda/*.cu)
-  pybind11_add_module(_cuda NO_EXTRAS csrc/bindings/cuda_module.cpp ${vcm_cuda_sources})
+  pybind11_add_module(_cuda NO_EXTRAS csrc/bindings/cuda_module.cpp csrc/bindings/cuda_kernels.cpp ${vcm_cuda_sources})
   target_include_directories(_cuda PRIVATE csrc)
+  # no contraction, as on the CPU: sums have the same bits; where fusing is harmless the code says fma
+  target_compile_options(_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--fmad=false>)
   # the static runtime opens libcuda.so.1 itself, when first asked; nothing here needs a driver to load
   target_link_libraries(_cuda PRIVATE CUDA::cudart_static ${CMAKE_DL_LIBS})
   if(VCM_WERROR)
@@ -54,4 +56,17 @@ else()
       $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Werror>)
   endif()
   install(TARGETS _cuda LIBRARY DESTINATION vcmetrics)
+endif()
+
+# The same kernels for the host, thread by thread: the ordinary tests run them without a GPU. Nothing else imports it.
+option(VCM_CUDA_TWIN "Build the CUDA kernels for the host, for tests" ON)
+if(VCM_CUDA_TWIN)
+  pybind11_add_module(_cuda_twin NO_EXTRAS csrc/bindings/cuda_twin_module.cpp csrc/bindings/cuda_kernels.cpp csrc/cuda/twin.cpp)
+  vcm_compile_like_core(_cuda_twin)
+  if(VCM_SANITIZE)
+    target_link_options(_cuda_twin PRIVATE -fsanitize=${VCM_SANITIZE})
+  elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
+    pybind11_strip(_cuda_twin)
+  endif()
+  install(TARGETS _cuda_twin LIBRARY DESTINATION vcmetrics)
 endif()

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "cuda/core/stream.hpp"
 #include "cuda/devices.hpp"
 
 namespace vcm::cuda {
@@ -28,6 +29,26 @@ bool runs_our_code(int device) {
 }
 
 }  // namespace
+
+int cuda_version() { return CUDART_VERSION; }
+
+namespace {
+
+void require_good(cudaError_t status, int device) {
+  if (status == cudaSuccess) return;
+  cudaGetLastError();
+  throw LaunchError("device " + std::to_string(device) + " cannot be used: " + cudaGetErrorString(status));
+}
+
+}  // namespace
+
+void use_device(int device) { require_good(cudaSetDevice(device), device); }
+
+DeviceFacts device_facts(int device) {
+  cudaDeviceProp found{};
+  require_good(cudaGetDeviceProperties(&found, device), device);
+  return {found.name, static_cast<std::int64_t>(found.totalGlobalMem), found.major, found.minor};
+}
 
 Devices query_devices() {
   if (!driver_is_installed()) return {0, "no NVIDIA driver on this machine (libcuda.so.1 cannot be loaded)"};

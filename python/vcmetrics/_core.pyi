@@ -13,7 +13,7 @@ def add_co_moments(state: numpy.typing.NDArray[numpy.float64], x: typing.Any, ro
     """
 def add_rows(rows: tuple, totals: typing.Any, codes: typing.Any, key: str, scale: typing.SupportsFloat | typing.SupportsIndex, into: dict, first_row: typing.SupportsInt | typing.SupportsIndex, n_threads: typing.SupportsInt | typing.SupportsIndex) -> None:
     """
-    Add cells to the tables of `into` (n, and any of sum, linear, log1p, expm1, square, nonzero), in the order of the rows.
+    Add cells to the tables of `into` (n, and any of sum, linear, log1p, log1p_square, expm1, square, nonzero), in the order of the rows.
     """
 def bh(p: typing.Any, n_threads: typing.SupportsInt | typing.SupportsIndex = 1) -> numpy.typing.NDArray[numpy.float64]:
     """

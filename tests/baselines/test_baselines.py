@@ -4,6 +4,7 @@ import re
 
 import anndata
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 from scipy.sparse import csr_matrix
@@ -406,6 +407,27 @@ def test_profiles_go_into_the_array_functions(train, test):
     assert found["score"] == pytest.approx(0.5, abs=1e-12)  # a constant prediction
 
 
+def test_shared_effect_scores_by_its_share():
+    """d = s + u with centred, orthogonal parts: the mean correlates exactly |s| / sqrt(|s|² + |u|²)."""
+    rng = np.random.default_rng(0)
+    basis = np.linalg.qr(np.column_stack([np.ones(40), rng.normal(size=(40, 5))]))[0].T
+    shared, own = 3 * basis[1], np.vstack([basis[2:5], -basis[2:5]]) * np.repeat([[1.0], [2.0]], 3, axis=0)
+    own[3:] = -own[:3]  # the own parts add up to nothing
+    control = rng.uniform(5, 9, 40)
+    rows = np.vstack([control, control + shared + own])
+    labels = ["ctrl", *(f"p{k}" for k in range(6))]
+    cells = anndata.AnnData(rows, obs=pd.DataFrame({"pert": labels}, index=labels))
+    how = {"pert_col": "pert", "control": "ctrl", "space": "mean", "leave_one_out": False, "emit": "profiles"}
+    made, truth = (baselines.make(k, cells, **how).to_df() for k in ("perturbed-mean", "oracle"))
+    table = vcm.effect_correlation(made, truth, control="ctrl", target_map={"*": None})
+    want = 3 / np.sqrt(9 + (own**2).sum(1))
+    np.testing.assert_allclose(table.loc[labels[1:], "pearson"], want, rtol=1e-9)
+    less = vcm.effect_correlation(
+        made, truth, control="ctrl", target_map={"*": None}, reference="perturbed_mean", leave_one_out=False
+    )
+    assert less["pearson"].isna().all()  # against the mean itself there is nothing left
+
+
 def test_files_and_gene_order(train, test, tmp_path):
     test.write_h5ad(tmp_path / "test.h5ad")
     train[:, train.var_names[::-1]].copy().write_h5ad(tmp_path / "train.h5ad")
@@ -414,6 +436,35 @@ def test_files_and_gene_order(train, test, tmp_path):
     np.testing.assert_allclose(a.X, b.X, rtol=1e-12)
     a.write_h5ad(tmp_path / "out.h5ad")
     assert anndata.read_h5ad(tmp_path / "out.h5ad").uns["baseline"]["kind"] == "additive"
+
+
+@pytest.mark.parametrize("kind", list(baselines.KINDS))
+def test_order_of_genes_and_cells_does_not_matter(train, test, kind):
+    genes = np.random.default_rng(0).permutation(test.n_vars)
+    cells = np.random.default_rng(1).permutation(train.n_obs)
+    plain = baselines.make(kind, test, train=train, **HOW)
+    moved = baselines.make(kind, test[:, genes].copy(), train=train[cells].copy(), **HOW)
+    assert list(moved.obs_names) == list(plain.obs_names)
+    assert list(moved.var_names) == list(plain.var_names[genes])
+    np.testing.assert_allclose(moved.X, plain.X[:, genes], rtol=1e-6, atol=1e-7)
+
+
+def test_batches_are_carried_over(train, test):
+    test.obs["batch"] = np.where(np.arange(test.n_obs) % 3 == 0, "b1", "b2")
+    how = HOW | {"emit": "cells", "batch_col": "batch"}
+    keys = ["pert", "cell", "batch"]
+    for kind in baselines.KINDS:
+        made = baselines.make(kind, test, train=train, **how)
+        plain = baselines.make(kind, test, train=train, **HOW | {"emit": "cells"})
+        assert np.array_equal(to_dense(made), to_dense(plain))
+        if "duplicate" not in kind:
+            want = test.obs.value_counts(keys).sort_index()
+            assert made.obs.astype(str).value_counts(keys).sort_index().to_dict() == want.to_dict()
+    truth, _ = baselines.halves(test, **{k: v for k, v in how.items() if k != "emit"})
+    assert set(truth.obs["batch"]) == {"b1", "b2"}
+    many = baselines.no_change(test, n_cells=60, **how)
+    share = (many.obs.query("pert == 'G1+G9' and cell == 'K'")["batch"] == "b1").mean()
+    assert share == pytest.approx((test.obs.query("pert == 'G1+G9' and cell == 'K'")["batch"] == "b1").mean(), abs=0.05)
 
 
 def test_refuses(train, test):

@@ -38,7 +38,10 @@ def test_tables(files, tmp_path, capsys, monkeypatch):
     pd.testing.assert_series_equal(share["share"], want["share"])
     assert entry.run([*line, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert set(found) == {"covariates", "correlations", "known_only", "collapse"}
+    assert set(found) == {"covariates", "correlations", "known_only", "systematic_variation", "collapse"}
+    shared = next(row for row in found["systematic_variation"] if row["measure"] == "shared_share")
+    assert 0.2 < shared["control"] < 1
+    assert shared["perturbed_mean"] == pytest.approx(0, abs=1e-12)
     assert {row["measure"] for row in found["collapse"]} >= {"dispersion", "effective_rank"}
 
 

@@ -59,7 +59,7 @@ def test_faults(tmp_path, pair, capsys):
         (["--metric", "edistance"], 2, "is not a distance of profiles"),
         (["--metric", "spearman", "--scope", "pair"], 2, "exclude_targets='pair' cannot be had"),
         (["--obsm", "X_pca", "--scope", "none"], 1, "'X_pca' is not in obsm"),
-        (["--device", "cuda"], 1, "has no CUDA kernels yet"),
+        (["--device", "cuda", "--scope", "pair"], 1, "pass device='cpu'"),
     ):
         assert discriminate(pair, *options) == code
         assert words in capsys.readouterr().err

@@ -10,7 +10,7 @@ from vcmetrics.presets.preset import get_preset, list_presets
 def test_installation(capsys):
     assert entry.run(["info"]) == 0
     text = capsys.readouterr().out
-    for word in ("vcmetrics", "isa", "n_threads", "cuda_devices", *list_presets()):
+    for word in ("vcmetrics", "isa", "n_threads", "cuda_extension", "gpu", *list_presets()):
         assert word in text
     assert entry.run(["info", "--json"]) == 0
     assert set(json.loads(capsys.readouterr().out)["presets"]) == set(list_presets())

@@ -91,6 +91,21 @@ def test_collapse():
     assert np.isnan(confounders.effective_rank(np.zeros((3, 3))))
 
 
+def test_magnitudes():
+    rng = np.random.default_rng(1)
+    real = pd.DataFrame(rng.normal(size=(15, 9)) * rng.uniform(0.2, 5, (15, 1)), index=[f"p{k}" for k in range(15)])
+    size = np.linalg.norm(real, axis=1)
+    pred = real.mul(2.0 / np.sqrt(size), axis=0)  # strong effects predicted too weak
+    table = confounders.magnitudes(pred, real, control=None)
+    np.testing.assert_allclose(table.loc[real.index, "real"], size)
+    np.testing.assert_allclose(table.loc[real.index, "log_ratio"], np.log(2.0 / np.sqrt(size)))
+    assert table.attrs["slope"] == pytest.approx(0.5)
+    assert table.attrs["spearman"] == pytest.approx(1.0)
+    flat = confounders.magnitudes(0 * real, real, control=None)
+    assert flat["log_ratio"].isna().all()
+    assert np.isnan(flat.attrs["slope"])
+
+
 def test_collapse_of_cells(screen_halves):
     truth, again, how = screen_halves
     mean = baselines.perturbed_mean(truth, train=again, **how)

@@ -201,7 +201,7 @@ def change(value):
         ((X,), {"pert_col": L, "diagonal": "x"}, ValueError, "diagonal 'x'"),
         ((X,), {"pert_col": L, "order": "x"}, ValueError, "order 'x'"),
         ((object(),), {"pert_col": L}, TypeError, "got object"),
-        ((X,), {"pert_col": L, "device": "cuda"}, vcm.DeviceError, "no CUDA kernels"),
+        ((X,), {"pert_col": L, "metric": "euclidean", "device": "cuda"}, vcm.DeviceError, "no CUDA kernels"),
     ],
 )
 def test_wrong_input(arguments, keywords, error, says):

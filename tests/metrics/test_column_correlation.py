@@ -126,7 +126,6 @@ def test_what_is_refused() -> None:
         ((x, x), {"method": "spearman", "weights": np.ones(4)}, ValueError, "weights have no meaning for ranks"),
         ((x, x), {"weights": [1, 2, -1, 0]}, ValueError, "weights must be 4 finite numbers, none negative"),
         ((x, x), {"weights": [1, 2]}, ValueError, "weights must be 4 finite numbers"),
-        ((x, x), {"device": "cuda"}, vcm.DeviceError, "no CUDA kernels yet"),
     ):
         with pytest.raises(error, match=words):
             column_correlation(*arguments, **keywords)

@@ -301,7 +301,7 @@ def test_profiles_of_other_types() -> None:
         ({"train": "G00"}, TypeError, "train is the text 'G00'; pass a list"),
         ({"target_map": ["G00"]}, TypeError, "target_map is a list; pass a mapping"),
         ({"metric": "spearman", "exclude_targets": "pair"}, ValueError, "exclude_targets='pair' cannot be had"),
-        ({"device": "cuda"}, DeviceError, "discrimination has no CUDA kernels yet"),
+        ({"device": "cuda", "exclude_targets": "pair"}, DeviceError, "pass device='cpu'"),
         ({"n_threads": 0}, ValueError, "n_threads is 0"),
     ],
 )

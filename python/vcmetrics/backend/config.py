@@ -8,10 +8,11 @@ from importlib import metadata
 
 from vcmetrics._version import __version__
 from vcmetrics.backend.device import cuda_status
+from vcmetrics.backend.gpu_report import gpu_report
 from vcmetrics.backend.threads import resolve_threads
 
 # what results can depend on, then what an optional metric or format needs
-_PACKAGES = ("numpy", "scipy", "anndata", "h5py", "zarr", "pyarrow", "scikit-learn", "igraph", "cupy-cuda13x")
+_PACKAGES = ("numpy", "scipy", "anndata", "h5py", "zarr", "pyarrow", "scikit-learn", "igraph")
 
 
 def package_versions(names: tuple[str, ...] = _PACKAGES) -> dict[str, str | None]:
@@ -39,6 +40,7 @@ def config() -> dict[str, object]:
         "n_threads": resolve_threads(),
         "cuda_devices": count,
         "cuda_reason": reason,
+        "gpu": gpu_report(),
         "packages": package_versions(),
     }
 
@@ -53,8 +55,11 @@ def show_config() -> None:
     """
     facts = config()
     packages = facts.pop("packages")
-    if not facts["cuda_reason"]:
-        del facts["cuda_reason"]
+    found = facts.pop("gpu")
+    assert isinstance(found, dict)
+    # the report says these in words
+    del facts["cuda_devices"], facts["cuda_reason"]
+    facts |= found
     for name, value in facts.items():
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         print(f"{name:<14} {text}")

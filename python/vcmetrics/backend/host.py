@@ -12,7 +12,7 @@ from vcmetrics._errors import DeviceError, VcmetricsWarning
 
 Array = NDArray[Any]
 LARGE_COPY = 64 << 20
-_HOST = 1  # DLPack's number for memory of the CPU
+_HOST = (1, 3)  # DLPack's numbers for memory of the CPU, and for such that is pinned for a GPU
 
 
 def on_gpu(data: object) -> bool:
@@ -20,7 +20,7 @@ def on_gpu(data: object) -> bool:
     if isinstance(data, np.ndarray):
         return False
     if hasattr(type(data), "__dlpack_device__"):
-        return int(data.__dlpack_device__()[0]) != _HOST  # type: ignore[attr-defined]
+        return int(data.__dlpack_device__()[0]) not in _HOST  # type: ignore[attr-defined]
     return hasattr(data, "__cuda_array_interface__")
 
 

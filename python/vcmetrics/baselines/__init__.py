@@ -41,6 +41,7 @@ class Arguments(TypedDict, total=False):
     pert_col: str | None
     control: str
     context_col: str | None
+    batch_col: str | None
     layer: str | None
     space: str
     target_sum: float

@@ -50,6 +50,7 @@ def halves(
     pert_col: str | None = None,
     control: str = "non-targeting",
     context_col: str | None = None,
+    batch_col: str | None = None,
     layer: str | None = None,
     seed: int = 0,
     n_threads: int | None = None,
@@ -60,14 +61,14 @@ def halves(
     ----------
     real
         AnnData or path; n_obs × n_vars.
-    pert_col, control, context_col, layer, n_threads
+    pert_col, control, context_col, batch_col, layer, n_threads
         As in :func:`make`. The control is cut as well, so that the halves share no cell.
     seed
         Of the cut.
 
     Returns
     -------
-    Truth and duplicate; CSR, ``obs`` with the label columns alone. The duplicate is what
+    Truth and duplicate; CSR, ``obs`` with these columns alone. The duplicate is what
     :func:`technical_duplicate` gives for the same seed. An odd cell goes to neither.
 
     Raises
@@ -87,6 +88,7 @@ def halves(
         pert_col=pert_col,
         control=control,
         context_col=context_col,
+        batch_col=batch_col,
         layer=layer,
         space="mean",
         target_sum=1.0,
@@ -125,12 +127,15 @@ def p_adjusted(means: Floats, squares: Floats, sizes: NDArray[np.int64]) -> Floa
     out = np.ones(means.shape)
     if len(n) < 2:
         return out
-    grand = n @ means
+    grand = (n[:, None] * means).sum(axis=0) / total
+    between = n[:, None] * (means - grand) ** 2
+    whole = (squares + between).sum(axis=0)
     for k in range(len(n)):
         rest = total - n[k]
-        mean = (grand - n[k] * means[k]) / rest
-        others = np.arange(len(n)) != k
-        inner = (squares[others] + n[others, None] * (means[others] - mean) ** 2).sum(axis=0)
+        mean = grand + (n[k] / rest) * (grand - means[k])
+        # Σ (x - mean)² of the rest, from that of all cells; what is left of a constant gene is rounding
+        inner = whole - squares[k] - between[k] - rest * (mean - grand) ** 2
+        inner[inner <= 1e-12 * whole] = 0.0
         with np.errstate(divide="ignore", invalid="ignore"):
             a, b = squares[k] / (n[k] - 1) / n[k], inner / (rest - 1) / n[k]
             t = (means[k] - mean) / np.sqrt(a + b)

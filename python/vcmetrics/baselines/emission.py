@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -115,7 +116,7 @@ def emitted(
     drawn = emit in ("cells", "dispersed") and counted
     rng = np.random.default_rng(seed)
     blocks: list[Any] = []
-    places: list[Place] = []
+    origins: list[NDArray[np.int64]] = []
     for context in sorted({c for c, _ in profiles}):
         control = side.members(context, how.control)
         pool = sparse(side.rows.take(control))
@@ -123,7 +124,8 @@ def emitted(
             pool = sparse(log_normalised(side.rows.take(control), side.totals[control], how.target_sum))
         total = float(side.totals[control].mean())
         for place in sorted(p for p in profiles if p[0] == context):
-            n = side.members(*place).size if n_cells is None else n_cells
+            own = side.members(*place)
+            n = own.size if n_cells is None else n_cells
             if drawn:
                 blocks.append(rescaled(pool, linear(profiles[place], total, how), n, rng, sampled=emit == "dispersed"))
             else:
@@ -132,10 +134,11 @@ def emitted(
                     value = linear(value, total, how)
                 one = csr_matrix(value.astype(np.float32)[None])
                 blocks.append(one[np.zeros(n, np.int64)])
-            places += [place] * n
+            origins.append(np.resize(own, n))
         blocks.append(pool.astype(np.float32))
-        places += [(context, how.control)] * control.size
-    return as_anndata(vstack(blocks, format="csr"), places, side, how), emit if drawn else "tile"
+        origins.append(control)
+    made = as_anndata(vstack(blocks, format="csr"), np.concatenate(origins), side, how)
+    return made, emit if drawn else "tile"
 
 
 def profile_table(side: Side, profiles: Mapping[Place, Floats], how: Reading) -> AnnData:
@@ -143,21 +146,25 @@ def profile_table(side: Side, profiles: Mapping[Place, Floats], how: Reading) ->
     contexts = sorted({c for c, _ in profiles})
     table = {**{(c, how.control): side.source.controls[c] for c in contexts}, **profiles}
     places = sorted(table, key=lambda p: (p[0], p[1] != how.control, p[1]))
-    made = as_anndata(np.array([table[p] for p in places]), places, side, how)
+    first = np.array([side.members(*p)[0] for p in places])
+    made = as_anndata(np.array([table[p] for p in places]), first, side, replace(how, batch_col=None))
     made.obs["n_cells"] = [side.members(*p).size for p in places]
     made.obs_names = [label if how.context_col is None else f"{context}/{label}" for context, label in places]
     return made
 
 
-def as_anndata(values: Any, places: Sequence[Place], side: Side, how: Reading) -> AnnData:
-    """Values with their labels (and contexts) in ``obs``."""
+def as_anndata(values: Any, origin: NDArray[np.int64], side: Side, how: Reading) -> AnnData:
+    """Values with labels (and contexts and batches) in ``obs``: those of the test cells ``origin``, row by row."""
     import pandas as pd
     from anndata import AnnData
 
-    columns = {side.pert_col: pd.Categorical([label for _, label in places])}
-    if how.context_col is not None:
-        columns[how.context_col] = pd.Categorical([context for context, _ in places])
-    obs = pd.DataFrame(columns, index=[f"c{k}" for k in range(len(places))])
+    named = {side.pert_col: side.labels, how.context_col: side.contexts, how.batch_col: side.batches}
+    columns = {
+        name: pd.Categorical(labels[origin].tolist())
+        for name, labels in named.items()
+        if name is not None and labels is not None
+    }
+    obs = pd.DataFrame(columns, index=[f"c{k}" for k in range(origin.size)])
     made = AnnData(values, obs=obs, var=pd.DataFrame(index=pd.Index(side.source.genes.astype(str), dtype=object)))
     if how.layer is not None:  # where a scorer looks that reads this layer of both sides
         made.layers[how.layer] = made.X
@@ -169,5 +176,4 @@ def copied(side: Side, chosen: NDArray[np.int64], how: Reading) -> AnnData:
     if chosen.size == 0:
         msg = f"{side.name}: no cell is left to copy"
         raise DataError(msg)
-    places = [(str(side.contexts[k]), str(side.labels[k])) for k in chosen]
-    return as_anndata(sparse(side.rows.take(chosen)), places, side, how)
+    return as_anndata(sparse(side.rows.take(chosen)), chosen, side, how)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,14 +35,16 @@ class Reading:
     target_sum: float
     separator: str
     n_threads: int
+    batch_col: str | None = None  # carried over to the prediction; training data need none
 
 
 @dataclass(frozen=True)
 class Side:
     """One side: its profiles, and the cells that they were made of.
 
-    ``labels`` and ``contexts`` name every cell ("" without contexts), None where a cell has no label; ``totals`` are
-    sums of the stored values. ``positive`` says that none of these is negative, ``whole`` that they are counts.
+    ``labels`` and ``contexts`` name every cell ("" without contexts), None where a cell has no label; ``cells`` are the
+    row numbers of every (context, label); ``totals`` are sums of the stored values. ``positive`` says that none of
+    these is negative, ``whole`` that they are counts.
     """
 
     name: str
@@ -50,13 +53,15 @@ class Side:
     rows: Rows
     labels: NDArray[np.object_]
     contexts: NDArray[np.object_]
+    batches: NDArray[np.object_] | None
+    cells: Mapping[tuple[str, str], NDArray[np.int64]]
     totals: Floats
     positive: bool
     whole: bool
 
     def members(self, context: str, label: str) -> NDArray[np.int64]:
         """Row numbers of the cells of one label in one context."""
-        return np.flatnonzero((self.labels == label) & (self.contexts == context))
+        return self.cells.get((context, label), np.zeros(0, np.int64))
 
     def asked(self, row: int) -> Asked:
         """What is known beforehand of the perturbation of a row."""
@@ -86,6 +91,7 @@ def read_side(data: Any, name: str, how: Reading) -> Side:
         rows = cells.rows(how.n_threads)
         labels = cells.column(column)
         contexts = np.full(labels.size, "", object) if how.context_col is None else cells.column(how.context_col)
+        batches = None if how.batch_col is None else cells.column(how.batch_col)
         profiles = read_profiles(
             cells,
             name=name,
@@ -101,12 +107,24 @@ def read_side(data: Any, name: str, how: Reading) -> Side:
         title = cells.name
     totals = np.asarray(facts["totals"], np.float64)
     positive = not facts["n_negative"]
-    source = source_of(profiles, labels, contexts, totals, how)
-    return Side(title, column, source, rows, labels, contexts, totals, positive, positive and not facts["n_fractional"])
+    members = rows_by_place(contexts, labels)
+    source = source_of(profiles, members, totals, how)
+    whole = positive and not facts["n_fractional"]
+    return Side(title, column, source, rows, labels, contexts, batches, members, totals, positive, whole)
+
+
+def rows_by_place(contexts: NDArray[Any], labels: NDArray[Any]) -> dict[tuple[str, str], NDArray[np.int64]]:
+    """Row numbers, ascending, of every pair of context and label; cells that lack one are in none."""
+    numbers: dict[Any, int] = {}
+    pairs = zip(contexts.tolist(), labels.tolist(), strict=True)
+    codes = np.array([numbers.setdefault(pair, len(numbers)) for pair in pairs], np.int64)
+    order = np.argsort(codes, kind="stable")
+    parts = np.split(order, np.cumsum(np.bincount(codes, minlength=len(numbers)))[:-1])
+    return {pair: rows for pair, rows in zip(numbers, parts, strict=True) if None not in pair}
 
 
 def source_of(
-    profiles: ProfileRows, labels: NDArray[Any], contexts: NDArray[Any], totals: Floats, how: Reading
+    profiles: ProfileRows, members: Mapping[tuple[str, str], NDArray[np.int64]], totals: Floats, how: Reading
 ) -> Source:
     """Profiles with the depth of their cells; every context must have its control."""
     strata = profiles.strata or ("",) * len(profiles.labels)
@@ -118,12 +136,7 @@ def source_of(
             "from the control of its own context"
         )
         raise DataError(msg)
-    depth = np.array(
-        [
-            np.median(totals[(labels == label) & (contexts == stratum)])
-            for stratum, label in zip(strata, profiles.labels, strict=True)
-        ]
-    )
+    depth = np.array([np.median(totals[members[place]]) for place in zip(strata, profiles.labels, strict=True)])
     assert profiles.n_cells is not None
     return Source(
         labels=profiles.labels,
@@ -154,7 +167,7 @@ def read_both(real: Any, train: Any, how: Reading) -> tuple[Side, Side | None]:
     side = read_side(real, "real", how)
     if train is None:
         return side, None
-    other = read_side(train, "train", how)
+    other = read_side(train, "train", replace(how, batch_col=None))
     order = align_genes(other.source.genes, side.source.genes, pred_name=other.name, real_name=side.name)
     if order is not None:
         s = other.source

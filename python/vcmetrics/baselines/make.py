@@ -65,6 +65,7 @@ def make(
     pert_col: str | None = None,
     control: str = "non-targeting",
     context_col: str | None = None,
+    batch_col: str | None = None,
     layer: str | None = None,
     space: str = "log_of_sums",
     target_sum: float = 5e4,
@@ -92,6 +93,9 @@ def make(
     pert_col, control, context_col
         Columns of ``obs`` with labels and (optionally) cell types or donors, and the control's label; the label column
         is ``target_gene`` or ``target`` where None. Contexts are predicted apart, from training data of the same one.
+    batch_col
+        Column of ``obs`` whose batches the emitted cells get, in the proportions of the test cells of their label, for
+        rule sets that match controls by batch. It changes no profile.
     layer
         Read this layer in place of ``X``, of both sides.
     space, target_sum
@@ -138,8 +142,8 @@ def make(
     estimate of that noise (``expr_mse_unbiased…``) come out too low where profiles differ between perturbations; judge
     those by ``"dispersed"`` cells.
 
-    Cost: one read of each side; ``linear-pca`` without ``train`` one decomposition a perturbation. Memory: the cells
-    that are emitted. Of ``log_of_sums`` profiles the shares are taken, so a sum of effects is normalised anew.
+    Cost: one read of each side; ``linear-pca`` without ``train`` one decomposition a perturbation. Memory: twice the
+    cells that are emitted. Of ``log_of_sums`` profiles the shares are taken, so a sum of effects is normalised anew.
 
     References
     ----------
@@ -161,6 +165,7 @@ def make(
         pert_col=pert_col,
         control=control,
         context_col=context_col,
+        batch_col=batch_col,
         layer=layer,
         space=space,
         target_sum=float(target_sum),

@@ -108,7 +108,7 @@ def dynamic_range(
         pairs = [(top.columns(k, metric), bottom.columns(k, metric)) for k in range(len(top.parts))]
         if any(a is None or b is None for a, b in pairs):
             continue
-        best = best_of(metric) if perfect is None and top.better else perfect
+        best = top.best.get(metric) if perfect is None else perfect
         if ways == "lower" and best not in (None, 0.0):
             continue
         found = np.concatenate([dynamic_range_fraction(a, b, better=ways, perfect=best) for a, b in pairs])
@@ -120,13 +120,6 @@ def dynamic_range(
     out = pd.DataFrame.from_dict(rows, orient="index", columns=["mean", "median", "n_valid", "n", "reason"])
     out.index.name = "metric"
     return out
-
-
-def best_of(metric: str) -> float | None:
-    """Best value of a metric of the registry."""
-    from vcmetrics.metrics import registry
-
-    return registry.get(metric).best
 
 
 def saturation(baseline: Any, control: Any, duplicate: Any) -> Floats:

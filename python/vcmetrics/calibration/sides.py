@@ -23,7 +23,7 @@ class Scores:
     """One side: per context the labels and what every aggregate is made of.
 
     ``labels`` is None for bare arrays, whose order alone says what belongs together. ``values`` holds the aggregates
-    where they are known already; ``better`` their direction.
+    where they are known already; ``better`` their direction and ``best`` their best value.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Scores:
     parts: tuple[dict[str, Parts], ...]
     values: dict[str, float] = field(default_factory=dict)
     better: dict[str, str] = field(default_factory=dict)
+    best: dict[str, float | None] = field(default_factory=dict)
 
     @property
     def metrics(self) -> list[str]:
@@ -65,6 +66,7 @@ def side(given: Any, name: str) -> Scores:
             tuple(dict(c.parts) for c in given.contexts),
             given.aggregate_values,
             dict(given.directions),
+            best_values(given),
         )
     if hasattr(given, "to_frame") and hasattr(given, "index"):  # a Series; its name may be the prediction's
         given = given.to_frame(BARE)
@@ -83,6 +85,15 @@ def side(given: Any, name: str) -> Scores:
         )
         raise TypeError(msg)
     return Scores(name, (None,), (None,), ({BARE: Parts("mean", (values,))},))
+
+
+def best_values(result: ScoreResult) -> dict[str, float | None]:
+    """Best value of every metric, by its name in the results; None where the registry has none."""
+    from vcmetrics.metrics import registry
+    from vcmetrics.presets.preset import get_preset
+
+    named = {m.output: m.metric for members in get_preset(result.preset).profiles.values() for m in members}
+    return {shown: registry.get(named.get(shown, shown)).best for shown in result.directions}
 
 
 def duplicates(labels: Sequence[Any]) -> list[str]:

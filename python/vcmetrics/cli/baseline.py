@@ -29,8 +29,8 @@ KINDS = (
 DUPLICATES = ("technical-duplicate", "interpolated-duplicate")
 # options that the generic mean response does not have
 _OTHERS = (
-    "train", "context_col", "space", "target_sum", "separator", "n_cells", "weights", "n_components", "ridge",
-    "n_neighbors", "truth",
+    "train", "context_col", "batch_col", "space", "target_sum", "separator", "n_cells", "weights", "n_components",
+    "ridge", "n_neighbors", "truth",
 )  # fmt: skip
 
 
@@ -42,6 +42,7 @@ _OTHERS = (
 @click.option("--kind", type=click.Choice(KINDS), default=MEAN_RESPONSE, show_default=True, help="Which baseline.")
 @label_options
 @click.option("--context-col", metavar="COLUMN", help="Column of obs with cell types or donors, predicted apart.")
+@click.option("--batch-col", metavar="COLUMN", help="Column of obs whose batches the cells written get.")
 @layer_option
 @click.option(
     "--train", type=click.Path(path_type=Path), metavar="FILE", help="Training data, so that no truth of REAL leaks."
@@ -141,7 +142,7 @@ def write_baseline(kind: str, real: Path, output: Path, options: dict[str, Any])
         made.write_h5ad(path)
     print(f"written: {output} ({made.n_obs} rows); learnt from: {made.uns['baseline']['train']}")
     if truth is not None:
-        shared = ("pert_col", "control", "context_col", "layer", "seed", "n_threads")
+        shared = ("pert_col", "control", "context_col", "batch_col", "layer", "seed", "n_threads")
         half, _ = baselines.halves(real, **{name: options[name] for name in shared if name in options})
         with staged_file(truth) as path:
             half.write_h5ad(path)

@@ -18,6 +18,7 @@ TABLES = {
     "covariates": "One row a perturbation.",
     "correlations": "Spearman correlation of covariates with the scores, over perturbations.",
     "known_only": "Share of the model's score that predictors reach which know one confounder alone.",
+    "systematic_variation": "How alike the observed effects are, against the control and the perturbed mean.",
     "collapse": "Spread of predicted effects beside that of observed ones.",
 }
 
@@ -130,8 +131,25 @@ def all_tables(
             space=space_of_means,
             **shared,
         ),
+        "systematic_variation": shared_effect(real, space=space_of_means, **with_column(real, shared)),
         "collapse": confounders.collapse(pred, real, space=space_of_means, **with_column(real, shared)),
     }
+
+
+def shared_effect(real: Path, **how: Any) -> pd.DataFrame:
+    """What the effects have in common, against both references."""
+    import pandas as pd
+
+    from vcmetrics.confounders import systematic_variation
+    from vcmetrics.summary.profile_rows import read_profiles
+
+    rows = read_profiles(real, name="real", observed=True, **how)
+    effects = rows.table - rows.control
+    found = {
+        "control": systematic_variation(effects),
+        "perturbed_mean": systematic_variation(effects, reference=effects.mean(axis=0)),
+    }
+    return pd.DataFrame(found).rename_axis("measure")
 
 
 def with_column(real: Path, shared: dict[str, Any]) -> dict[str, Any]:

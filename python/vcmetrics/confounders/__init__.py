@@ -4,7 +4,7 @@ Quantities that a score may follow for the wrong reason, their correlation with 
 nothing else; collapse of predictions, and scores that change where nothing was learnt.
 """
 
-from vcmetrics.confounders.collapse import collapse, effective_rank
+from vcmetrics.confounders.collapse import collapse, effective_rank, magnitudes
 from vcmetrics.confounders.correlations import adjusted_scores, correlations
 from vcmetrics.confounders.covariates import COVARIATES, covariates, systematic_variation
 from vcmetrics.confounders.known_only import PREDICTORS, known_only, predictors
@@ -21,6 +21,7 @@ __all__ = [
     "covariates",
     "effective_rank",
     "known_only",
+    "magnitudes",
     "predictors",
     "systematic_variation",
     "target_scopes",

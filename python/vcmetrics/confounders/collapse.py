@@ -66,10 +66,7 @@ def collapse(
         "pert_col": pert_col, "control": control, "space": space, "target_sum": target_sum, "layer": layer,
         "n_threads": n_threads,
     }  # fmt: skip
-    truth = read_profiles(real, name="real", observed=True, **how)
-    made = matched(read_profiles(pred, name="pred", **how), truth)
-    base = 0.0 if truth.control is None else truth.control
-    effects = [np.asarray(side.table, np.float64) - base for side in (made, truth)]
+    _, *effects = effects_of(pred, real, how)
     spread = [e.std(axis=0) for e in effects]
     varies = spread[1] > 0
     rows: dict[str, list[float]] = {
@@ -83,6 +80,69 @@ def collapse(
     table.loc["dispersion", "ratio"] = median(spread[0][varies] / spread[1][varies])
     table.index.name = "measure"
     return table
+
+
+def magnitudes(
+    pred: Any,
+    real: Any,
+    *,
+    pert_col: str | None = None,
+    control: str | None = "non-targeting",
+    space: str = "log_of_sums",
+    target_sum: float = 5e4,
+    layer: str | None = None,
+    n_threads: int | None = None,
+) -> pd.DataFrame:
+    """Size of every predicted effect beside that of the observed one.
+
+    Parameters
+    ----------
+    pred, real, pert_col, control, space, target_sum, layer, n_threads
+        As in :func:`collapse`.
+
+    Returns
+    -------
+    DataFrame, index perturbation: ``pred``, ``real`` (norms of the effects against the observed control),
+    ``log_ratio`` (natural log of pred / real, NaN where either is 0). ``attrs``: ``spearman`` of the norms over
+    perturbations, ``slope`` of log pred on log real (1: strong effects are predicted as strong; 0: all alike),
+    ``median_log_ratio`` (below 0: shrunk).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> real = pd.DataFrame([[1.0, 0.0], [0.0, 4.0], [2.0, 0.0]], index=list("abc"))
+    >>> table = magnitudes(0.5 * real, real, control=None)
+    >>> round(table.attrs["slope"], 6), round(table.attrs["median_log_ratio"], 4)
+    (1.0, -0.6931)
+    """
+    import pandas as pd
+    from scipy.stats import spearmanr
+
+    how: dict[str, Any] = {
+        "pert_col": pert_col, "control": control, "space": space, "target_sum": target_sum, "layer": layer,
+        "n_threads": n_threads,
+    }  # fmt: skip
+    labels, made, truth = effects_of(pred, real, how)
+    size = norms(made), norms(truth)
+    usable = (size[0] > 0) & (size[1] > 0)
+    logs = [np.log(np.where(usable, s, 1.0)) for s in size]
+    ratio = np.where(usable, logs[0] - logs[1], np.nan)
+    table = pd.DataFrame({"pred": size[0], "real": size[1], "log_ratio": ratio}, index=labels)
+    table.index.name = "perturbation"
+    varies = usable.sum() > 2 and min(np.ptp(x[usable]) for x in logs) > 0
+    table.attrs["spearman"] = float(spearmanr(*size).statistic) if varies else float("nan")
+    table.attrs["slope"] = float(np.polyfit(logs[1][usable], logs[0][usable], 1)[0]) if varies else float("nan")
+    table.attrs["median_log_ratio"] = median(ratio)
+    return table
+
+
+def effects_of(pred: Any, real: Any, how: dict[str, Any]) -> tuple[list[str], Floats, Floats]:
+    """Labels, predicted and observed effects, both against the observed control."""
+    truth = read_profiles(real, name="real", observed=True, **how)
+    made = matched(read_profiles(pred, name="pred", **how), truth)
+    base = 0.0 if truth.control is None else truth.control
+    found = [np.asarray(side.table, np.float64) - base for side in (made, truth)]
+    return list(truth.labels), found[0], found[1]
 
 
 def mean(values: Floats) -> float:

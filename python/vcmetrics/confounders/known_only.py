@@ -44,8 +44,8 @@ def predictors(
     target_map
         label → own target gene; without it the label is the gene, or joins genes.
     how
-        ``pert_col``, ``control``, ``context_col``, ``layer``, ``space``, ``target_sum``, ``separator``, ``n_threads``
-        of :func:`vcmetrics.baselines.make`.
+        ``pert_col``, ``control``, ``context_col``, ``batch_col``, ``layer``, ``space``, ``target_sum``, ``separator``,
+        ``n_threads`` of :func:`vcmetrics.baselines.make`.
 
     Returns
     -------
@@ -63,6 +63,7 @@ def predictors(
         "pert_col": None,
         "control": "non-targeting",
         "context_col": None,
+        "batch_col": None,
         "layer": None,
         "space": "log_of_sums",
         "target_sum": 5e4,
@@ -165,7 +166,9 @@ def known_only(
     from vcmetrics.scoring.score import score
 
     rules: dict[str, Any] = {"preset": preset, "metrics": metrics, "target_map": target_map, "overrides": overrides}
-    rules |= {k: v for k, v in how.items() if k in ("pert_col", "control", "context_col", "layer", "n_threads")}
+    rules |= {
+        k: v for k, v in how.items() if k in ("pert_col", "control", "context_col", "batch_col", "layer", "n_threads")
+    }
     model = score(pred, real, **rules)
     made = predictors(real, train=train, target_map=target_map, seed=seed, **how)
     found = {name: score(cells, real, **rules) for name, cells in made.items()}

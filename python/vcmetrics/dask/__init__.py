@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from vcmetrics.results.score_result import ScoreResult
+    from vcmetrics.results.score_results import ScoreResults
     from vcmetrics.sources.cells import Cells
 
 __all__ = ["differential_expression", "pseudobulk", "score", "summarize"]
@@ -151,7 +152,7 @@ def score(
     client: distributed.Client | None = None,
     layer: str | None = None,
     **options: Any,
-) -> ScoreResult:
+) -> ScoreResult | ScoreResults:
     """:func:`vcmetrics.score` over a cluster.
 
     Parameters
@@ -185,7 +186,7 @@ def score(
         sides = [stack.enter_context(open_remote(pred, active, layer=layer, name="pred"))]
         if not isinstance(real, GroupSummary):
             sides.append(stack.enter_context(open_remote(real, active, layer=layer, name="real")))
-        result: ScoreResult = here(
+        result: ScoreResult | ScoreResults = here(
             sides[0], real if isinstance(real, GroupSummary) else sides[1], layer=layer, **options
         )
         return result

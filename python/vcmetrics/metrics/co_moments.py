@@ -47,6 +47,13 @@ def host_table(values: Any, name: str) -> Array:
     return table.astype(np.float32 if table.dtype.itemsize <= 2 else np.float64)
 
 
+def require_one_shape(x: Any, y: Any) -> None:
+    """Refuse tables of two shapes."""
+    if x.shape != y.shape:
+        msg = f"x is {x.shape[0]} × {x.shape[1]}, y is {y.shape[0]} × {y.shape[1]}; pass tables of one shape"
+        raise ValueError(msg)
+
+
 def row_contiguous(table: Array) -> bool:
     """Whether the kernels can read the table where it lies."""
     width = table.itemsize
@@ -93,6 +100,13 @@ class CoMoments:
 
     def __init__(self, n_columns: int) -> None:
         self._state = np.zeros((9, n_columns))
+
+    @classmethod
+    def of_state(cls, state: Any) -> CoMoments:
+        """Co-moments that a kernel has gathered, (9, n_columns); a CuPy state stays on its device, with all results."""
+        out = cls(0)
+        out._state = state
+        return out
 
     @property
     def n_columns(self) -> int:
@@ -190,12 +204,14 @@ class CoMoments:
     @property
     def n(self) -> NDArray[np.int64]:
         """Pairs used, (n_columns,)."""
-        return np.asarray(self._state[_COUNT], np.int64)
+        n: NDArray[np.int64] = self._state[_COUNT].astype(np.int64)
+        return n
 
     @property
     def weight(self) -> Floats:
         """Their summed weight; ``n`` without weights."""
-        return np.array(self._state[_WEIGHT])
+        weight: Floats = self._state[_WEIGHT].copy()
+        return weight
 
     @property
     def mean_x(self) -> Floats:
@@ -266,9 +282,9 @@ class CoMoments:
 
 def quotient(above: Floats, below: Floats, where: NDArray[np.bool_]) -> Floats:
     """Quotients where they are asked for, NaN elsewhere."""
-    out = np.full(above.shape, np.nan)
-    np.divide(above, below, out=out, where=where)
-    return out
+    # by functions that NumPy hands on to the library of the arrays
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return np.where(where, above / np.where(where, below, 1.0), np.nan)
 
 
 def correlation(xx: Floats, yy: Floats, xy: Floats, undefined: NDArray[np.bool_]) -> Floats:

@@ -7,9 +7,18 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from vcmetrics.backend.device import resolve_device
+from vcmetrics._errors import DeviceError
+from vcmetrics.backend.gpu import engine_for
 from vcmetrics.backend.threads import resolve_threads
-from vcmetrics.metrics.co_moments import CoMoments, Floats, correlation, host_table, row_contiguous, row_list
+from vcmetrics.metrics.co_moments import (
+    CoMoments,
+    Floats,
+    correlation,
+    host_table,
+    require_one_shape,
+    row_contiguous,
+    row_list,
+)
 
 METHODS = ("pearson", "spearman", "concordance")
 
@@ -68,7 +77,7 @@ def column_correlation(
     Parameters
     ----------
     x, y
-        Tables of the same shape, n_rows × n_columns: NumPy arrays of any layout, or anything on the host that speaks
+        Tables of the same shape, n_rows × n_columns: NumPy arrays of any layout, CuPy arrays, or anything that speaks
         DLPack. float32 and float64 are read where they lie (any distance between rows; rows that are not
         contiguous are copied in parts); other numbers are converted.
     method
@@ -80,20 +89,24 @@ def column_correlation(
         column's correlation NaN.
     return_n
         Return the numbers of pairs used as well.
-    device, n_threads
-        ``"auto"`` or ``"cpu"``; threads (None: all that this process may use). Results do not depend on them.
+    device
+        ``"auto"`` follows the data: what lies on a GPU is computed there. ``"cuda"`` sends host data to the GPU and
+        brings the result back. Ranks have no CUDA kernel.
+    n_threads
+        On the CPU (None: all that this process may use). Results do not depend on them.
 
     Returns
     -------
     (n_columns,) float64 in [-1, 1], 1 is best. NaN where a column has fewer than two pairs or a side is constant
     (standard deviation up to 1e-13 of the mean; for ranks: all equal). With ``return_n`` also (n_columns,) int64.
+    CuPy arrays where the tables lie on a GPU.
 
     Raises
     ------
     ValueError, TypeError
         If shapes, weights or names are not as above.
     DeviceError
-        If the data lie on a GPU, or one is asked for.
+        If a GPU is needed and cannot be used (the message says why), or the tables lie in different places.
 
     Notes
     -----
@@ -115,7 +128,6 @@ def column_correlation(
     >>> column_correlation(x, y, method="spearman", return_n=True)
     (array([ 1., nan]), array([4, 3]))
     """
-    resolve_device(device, what="column_correlation")
     if method not in METHODS:
         msg = f"method {method!r} is not known; choose from {', '.join(METHODS)}"
         raise ValueError(msg)
@@ -125,16 +137,40 @@ def column_correlation(
     if method == "spearman" and weights is not None:
         msg = "weights have no meaning for ranks; leave them out, or take method='pearson' of ranks of your own"
         raise ValueError(msg)
+    with engine_for({"x": x, "y": y}, device, what="column_correlation") as (engine, from_host):
+        if engine is not None:
+            from vcmetrics.metrics.co_moments_on_device import co_moments_on
+
+            if method == "spearman":
+                msg = "column_correlation: method 'spearman' has no CUDA kernel; pass host arrays and device='cpu'"
+                raise DeviceError(msg)
+            state, n_rows = co_moments_on(engine, x, y, weights, from_host=from_host)
+            return _of_moments(CoMoments.of_state(state), method, nan, n_rows, weights, return_n)
     x, y = host_table(x, "x"), host_table(y, "y")
-    if x.shape != y.shape:
-        msg = f"x is {x.shape[0]} × {x.shape[1]}, y is {y.shape[0]} × {y.shape[1]}; pass tables of one shape"
-        raise ValueError(msg)
+    require_one_shape(x, y)
     if method == "spearman":
         r, n = rank_correlation(x, y, n_threads=n_threads)
-    else:
-        moments = CoMoments(x.shape[1]).add(x, y, weights=weights, n_threads=n_threads)
-        r, n = (moments.pearson() if method == "pearson" else moments.concordance()), moments.n
+        return _told(r, n, nan, len(x), None, return_n)
+    moments = CoMoments(x.shape[1]).add(x, y, weights=weights, n_threads=n_threads)
+    return _of_moments(moments, method, nan, len(x), weights, return_n)
+
+
+def _of_moments(
+    moments: CoMoments, method: str, nan: str, n_rows: int, weights: Any, return_n: bool
+) -> Floats | tuple[Floats, NDArray[np.int64]]:
+    r = moments.pearson() if method == "pearson" else moments.concordance()
+    return _told(r, moments.n, nan, n_rows, weights, return_n)
+
+
+def _told(
+    r: Floats, n: NDArray[np.int64], nan: str, n_rows: int, weights: Any, return_n: bool
+) -> Floats | tuple[Floats, NDArray[np.int64]]:
+    """What was asked for, of any array library."""
     if nan == "propagate":
-        given = x.shape[0] if weights is None else int(np.count_nonzero(np.asarray(weights)))
+        given = (
+            n_rows
+            if weights is None
+            else int((weights != 0).sum() if hasattr(weights, "sum") else np.count_nonzero(weights))
+        )
         r[n < given] = np.nan
     return (r, n) if return_n else r

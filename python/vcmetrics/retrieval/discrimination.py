@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vcmetrics._errors import VcmetricsWarning
-from vcmetrics.backend.device import resolve_device
+from vcmetrics._errors import DeviceError, VcmetricsWarning
+from vcmetrics.backend.gpu import Engine, engine_for
 from vcmetrics.backend.memory import budgeted
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.retrieval.conventions import DENOMINATORS, check_denominator, settle
@@ -137,9 +138,12 @@ def discrimination(
         For arrays: a label a row (``real_labels`` where they differ), a gene a column. Data frames have their own.
     return_distances
         Return the table of distances, too.
-    device, n_threads, progress
-        ``"auto"`` or ``"cpu"``; threads (None: all allowed). Results do not depend on them. ``progress(done, total)``
-        is called while cells are read.
+    device
+        ``"auto"`` and ``"cpu"``: the CPU. ``"cuda"`` sends profiles to the GPU, which sums over pairs of them with the
+        CPU's bits; for ``exclude_targets`` ``"none"`` and ``"panel"``.
+    n_threads, progress
+        Threads (None: all allowed); results do not depend on them. ``progress(done, total)`` is called while cells are
+        read.
     memory_budget
         Memory for cells: ``"4GiB"``, bytes, or a share of what is available; None for half of it. Results do not
         depend on it.
@@ -203,7 +207,10 @@ def discrimination(
     >>> round(table.attrs["aggregate"]["score"], 4)
     0.8333
     """
-    resolve_device(device, what="discrimination")
+    with engine_for({"pred": pred, "real": real}, device, what="discrimination") as (engine, from_host):
+        if not from_host:
+            msg = "discrimination: profiles on a GPU are not taken; pass them on the host, with device='cuda'"
+            raise DeviceError(msg)
     settings = settle(
         convention,
         {
@@ -237,7 +244,7 @@ def discrimination(
     )  # fmt: skip
     tables, distances, facts = [], {}, {}
     for panel in panels:
-        table, found = score_panel(panel, settings, ks, threads, return_distances)
+        table, found = score_panel(panel, settings, ks, threads, return_distances, engine)
         tables.append(table)
         facts[panel.context] = cohort(panel, settings, table)
         if return_distances:
@@ -291,7 +298,12 @@ def whole_ks(top_k: Sequence[int]) -> tuple[int, ...]:
 
 
 def score_panel(
-    panel: Panel, settings: dict[str, Any], ks: tuple[int, ...], n_threads: int, keep: bool
+    panel: Panel,
+    settings: dict[str, Any],
+    ks: tuple[int, ...],
+    n_threads: int,
+    keep: bool,
+    engine: Engine | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     """Scores of one context, and its distances where they are to be kept."""
     import pandas as pd
@@ -305,6 +317,13 @@ def score_panel(
         residual=settings["residual"],
         n_threads=n_threads,
     )
+    if engine is not None:
+        if task.scope not in ("none", "panel"):
+            msg = (
+                f"exclude_targets={task.scope!r} has no CUDA kernels (there are 'none' and 'panel'); pass device='cpu'"
+            )
+            raise DeviceError(msg)
+        task = replace(task, engine=engine)
     names = np.array(panel.names, dtype=object)
     facing = names if settings["direction"] == "pred_to_real" else names[panel.scored]
     counted, n_candidates = sampled_candidates(task.own, facing.size, settings["sample"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from vcmetrics.retrieval.pairs import ANGLES, SUMS, PairDistances
 from vcmetrics.retrieval.panel import Panel
 from vcmetrics.retrieval.ranks import Standing, standing
 from vcmetrics.retrieval.scales import matched, norms
+
+if TYPE_CHECKING:
+    from vcmetrics.backend.gpu import Engine
 
 Array = NDArray[Any]
 Table = NDArray[np.float64]
@@ -40,6 +43,7 @@ class Task:
     finish: Callable[[Table], Table]  # from what is ranked to the distance that is reported
     n_threads: int
     without: NDArray[np.int64] | None = None  # columns that no distance sees
+    engine: Engine | None = None  # of the GPU that sums of pairs are sent to
 
     def blocks(self) -> Iterator[tuple[int, int, Table, Table | None]]:
         """(first, last, distances, what each is compared with where that is no single own distance)."""
@@ -62,7 +66,7 @@ class Task:
             return Duels(self.x, self.y, self.own, self.targets_x, self.targets_y, self.metric, self.n_threads).block
         if self.scope == "row":
             return self._row_scope
-        pairs = PairDistances(self.x, self.y, self.metric, self.n_threads, self.without)
+        pairs = PairDistances(self.x, self.y, self.metric, self.n_threads, self.without, sent=self.engine)
         return lambda first, last: pairs.block(first, last, rooted=False)
 
     def _row_scope(self, first: int, last: int) -> Table:

@@ -116,28 +116,34 @@ def standing(
     )
 
 
-def match_rank(d: Any, *, own: Any = None, ties: str = "mid") -> Table:
+def match_rank(d: Any, *, own: Any = None, ties: str = "mid", device: str = "auto") -> Table:
     """Rank, from 0, of the own column in every row of a distance table.
 
     Parameters
     ----------
     d
-        (n, n_candidates) distances in host memory, n_candidates >= n; smaller is nearer. Negate similarities.
+        (n, n_candidates) distances, n_candidates >= n; smaller is nearer. Negate similarities. CuPy arrays and DLPack
+        tensors on a GPU are counted where they lie.
     own
         (n,) column of each row's own candidate; None: column i for row i.
     ties
         Where equals stand: ``"mid"`` (half before, half behind: ``#smaller + (#equal - 1)/2``), ``"first"`` or
         ``"position"`` (before it only those in earlier columns, as a stable sort has it), ``"last"``, ``"optimistic"``
         (none before it), ``"pessimistic"`` (all).
+    device
+        ``"auto"`` follows the data; ``"cuda"`` counts on the GPU, ``"cpu"`` on the host.
 
     Returns
     -------
-    (n,) float64 ranks in [0, n_candidates - 1]; 0 is best, the mean of random ranks is (n_candidates - 1)/2.
+    (n,) float64 ranks in [0, n_candidates - 1]; 0 is best, the mean of random ranks is (n_candidates - 1)/2. A CuPy
+    array where the distances lie on a GPU.
 
     Raises
     ------
     ValueError
         If the shapes do not fit, a column lies outside, or the rule is unknown.
+    DeviceError
+        If a GPU is needed and cannot be used; the message says why.
 
     Notes
     -----
@@ -151,10 +157,35 @@ def match_rank(d: Any, *, own: Any = None, ties: str = "mid") -> Table:
     >>> 1 - match_rank([[0.2, 0.1], [0.3, 0.3]]) / (2 - 1)
     array([0. , 0.5])
     """
+    from vcmetrics.backend.gpu import engine_for
     from vcmetrics.backend.host import host_array
 
     rule = tie_rule(ties)
+    with engine_for({"d": d}, device, what="match_rank") as (engine, from_host):
+        if engine is not None:
+            from vcmetrics.retrieval.on_device import match_rank_on
+
+            ranks: Table = match_rank_on(engine, d, own, rule, from_host=from_host)
+            return ranks
     table = host_array(d, "d", what="match_rank")
+    columns = own_columns(table, own)
+    n, width = table.shape
+    out = np.empty(n)
+    step = max(1, _BLOCK // max(width, 1))
+    for first in range(0, n, step):
+        rows = slice(first, first + step)
+        out[rows] = ranks_of(np.asarray(table[rows], np.float64), columns[rows], rule)
+    return out
+
+
+def own_columns(table: Any, own: Any) -> NDArray[np.int64]:
+    """Column of each row's own candidate, checked.
+
+    Raises
+    ------
+    ValueError
+        If ``table`` is no table of real numbers, or a column lies outside.
+    """
     if table.ndim != 2 or table.dtype.kind not in "biuf":
         msg = f"d has {table.ndim} dimensions and holds {table.dtype}; match_rank takes a table of real numbers"
         raise ValueError(msg)
@@ -165,12 +196,7 @@ def match_rank(d: Any, *, own: Any = None, ties: str = "mid") -> Table:
             "" if own is not None else f"; d is {n} × {width}: pass own="
         )
         raise ValueError(msg)
-    out = np.empty(n)
-    step = max(1, _BLOCK // max(width, 1))
-    for first in range(0, n, step):
-        rows = slice(first, first + step)
-        out[rows] = ranks_of(np.asarray(table[rows], np.float64), columns[rows], rule)
-    return out
+    return columns.astype(np.int64, copy=False)
 
 
 def ranks_of(distance: Table, own: NDArray[np.int64], rule: str) -> Table:

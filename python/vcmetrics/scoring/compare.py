@@ -270,8 +270,7 @@ def _gather_share(requests: Sequence[Request], genes: Array, clock: Clock) -> li
             pairs=pairs,
             tested=tested,
         )
-        # a changed pair shares nothing with the others
-        if len(requests) == 1 or settings.needs_cells or request.embeddings:
+        if request.cells is not None or request.embeddings:  # a changed pair shares nothing with the others
             pair = replace(pair, cells=request.cells, embeddings=dict(request.embeddings))
         if request.needs.de:
             pair = with_de_rules(pair, settings)

@@ -45,7 +45,10 @@ class Wanted:
     def requests(self) -> list[Request]:
         """What each context gathers."""
         s = self.settings
-        return [Request(j.real, j.pred, s, s.needs, embeddings=j.embeddings, cells=j.cells) for j in self.jobs]
+        return [
+            Request(j.real, j.pred, s, s.needs, embeddings=j.embeddings, cells=j.cells if s.needs_cells else None)
+            for j in self.jobs
+        ]
 
 
 def chosen_presets(preset: str | Iterable[str | Preset]) -> tuple[list[Preset], bool]:

@@ -83,7 +83,7 @@ def score(pred: Any, real: Any, *, preset: str | Preset = ..., **options: Any) -
 def score(pred: Any, real: Any, *, preset: list[Any] | tuple[Any, ...], **options: Any) -> ScoreResults: ...
 
 
-@budgeted  # type: ignore[misc]  # the options of score are spelt out here alone
+@budgeted  # type: ignore[misc]  # the options are spelt out here alone
 def score(
     pred: Any,
     real: Any,

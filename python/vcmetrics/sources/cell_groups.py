@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from vcmetrics._errors import DataError, VcmetricsWarning
 from vcmetrics.sources.cells import LARGE_COPY
 from vcmetrics.sources.rows import Rows
+
+if TYPE_CHECKING:
+    from vcmetrics.backend.gpu import Engine
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -38,6 +41,8 @@ class CellGroups:
         For messages.
     n_threads
         Threads that formulas may use; results do not depend on it.
+    engine
+        Of the GPU on which pairs of cells are summed; None: the CPU.
     """
 
     labels: tuple[str, ...]
@@ -46,6 +51,7 @@ class CellGroups:
     rows: Rows | None = None
     name: str = "the data"
     n_threads: int = 1
+    engine: Engine | None = None
 
     @classmethod
     def of_moments(
@@ -120,6 +126,12 @@ class CellGroups:
         assert self.rows is not None
         self._warn_of_dense(self.rows.n_rows)
         return densified(self.rows)
+
+    @cached_property
+    def on_device(self) -> Any:
+        """The used cells, dense, group by group, in the memory of the engine's device."""
+        assert self.engine is not None
+        return self.engine.xp.asarray(np.ascontiguousarray(self.dense[self._order]))
 
     def _warn_of_dense(self, n_cells: int) -> None:
         """Warn where so many sparse cells make a large copy."""

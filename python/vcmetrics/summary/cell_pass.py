@@ -34,6 +34,7 @@ SUMS = {
     "sum": np.float64,
     "linear": np.float64,
     "log1p": np.float64,
+    "log1p_square": np.float64,
     "expm1": np.float64,
     "square": np.float64,
     "nonzero": np.int64,
