@@ -308,3 +308,9 @@ def test_command(files, tmp_path, capsys):
     for wrong in (["--preset", "vcc2026,nope"], ["--preset", "vcc2026,cell-eval2", "--scale", "auto"]):
         assert entry.run(["score", *map(str, files), *wrong]) == 2
     assert "exclude each other" in capsys.readouterr().err
+
+
+def test_presets_agree_on_the_control(files):
+    result = vcm.score(*files, preset=["vcc2026", "broad-obesity-1"], pert_col=COLUMN)
+    assert result["broad-obesity-1"].settings["control"] == CONTROL
+    assert len({one.contexts[0].perturbations for one in result.values()}) == 1

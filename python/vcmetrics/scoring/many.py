@@ -102,6 +102,13 @@ def score_presets(
         def real_totals() -> Any:
             return real_cells.scan(n_threads)["totals"]
 
+        def control_label(one: Preset) -> str:
+            # a label that is no control by these rules, and is one by the others', is no perturbation
+            by_context = reading.groups(real_cells, pert_col, one.control, context_col, one)
+            there = {label for groups in by_context.values() for label in groups.labels}
+            usual = [p.control for p in (one, *presets)]
+            return next((label for label in usual if label in there), one.control)
+
         def prepare(one: Preset) -> Wanted:
             check_inputs(one, given)
             settings = resolve_settings(
@@ -119,7 +126,7 @@ def score_presets(
             if not cells:
                 settings, more = without_cells(settings)
                 apart = (*apart, *more)
-            label = one.control if control is None else control
+            label = control_label(one) if control is None else control
             how: dict[str, Any] = {"batch_col": batch_col, "train": train_cells, "reading": reading}
             if everything and one.input_type == "values" and autodetect(real_totals()) == "counts":
                 msg = f"its values are scored as they are, and these are counts; name it: preset={one.name!r}"
