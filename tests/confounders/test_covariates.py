@@ -149,3 +149,10 @@ def test_scores_by_strata():
         confounders.stratified_scores(known, scores, n_strata=0)
     with pytest.raises(vcm.DataError, match="no perturbation has a value"):
         confounders.stratified_scores(known * np.nan, scores)
+
+
+def test_a_perfect_order_of_three_is_no_certainty():
+    known = pd.DataFrame({"n_cells": [1.0, 2.0, 3.0]}, index=list("abc"))
+    table = confounders.correlations(known, pd.Series([0.1, 0.2, 0.3], index=list("abc")))
+    assert table["spearman"].item() == 1
+    assert table["p_value"].item() == pytest.approx(1 / 3)

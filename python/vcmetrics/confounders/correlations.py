@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from vcmetrics.sources.genes import some
 
 if TYPE_CHECKING:
     import pandas as pd
+
+FEW = 20  # perturbations whose orders are so few that they bound a p-value
 
 
 def correlations(
@@ -35,7 +38,8 @@ def correlations(
     Returns
     -------
     DataFrame, index (metric, covariate): ``spearman`` in [-1, 1], ``lower``, ``upper``, ``p_value`` (two-sided,
-    Student's t approximation), ``n`` perturbations with both; NaN where one of them does not vary or n < 3.
+    Student's t approximation, never below the 2 / n! that the orders of n perturbations allow), ``n`` perturbations
+    with both; NaN where one of them does not vary or n < 3.
 
     Raises
     ------
@@ -74,7 +78,9 @@ def _spearman(x: Any, y: Any, counts: Any, level: float) -> tuple[float, float, 
     found = spearmanr(x[used], y[used])
     drawn = replicates({"s": Parts("spearman", (x, y))}, counts)["s"]
     low, high = percentile_interval(drawn[:, None], level)
-    return float(found.statistic), float(low[0]), float(high[0]), float(found.pvalue), n
+    # the approximation says 0 for a perfect order, of three perturbations as of thirty
+    p = max(float(found.pvalue), 2.0 / math.factorial(n)) if n < FEW else float(found.pvalue)
+    return float(found.statistic), float(low[0]), float(high[0]), p, n
 
 
 def matched(covariates: pd.DataFrame, scores: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
