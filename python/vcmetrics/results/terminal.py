@@ -129,6 +129,14 @@ def print_score(result: ScoreResult, console: Console) -> None:
     )
 
 
+def reason_lines(result: ScoreResult) -> list[str]:
+    """Why aggregates are undefined, metrics of one reason together."""
+    by_reason: dict[str, list[str]] = {}
+    for metric, why in result.reasons.items():
+        by_reason.setdefault(why, []).append(metric)
+    return [f"{', '.join(metrics)}: {why}" for why, metrics in by_reason.items()]
+
+
 _SIGNS = {"above": "green", "below": "red", "equal": "yellow", "split": "yellow", "none": "dim"}
 
 
@@ -160,9 +168,12 @@ def print_scores(results: ScoreResults, console: Console) -> None:
     def say(text: str, style: str) -> None:
         console.print(text, style=style, markup=False, highlight=False)
 
+    told_by: dict[str, list[str]] = {}
     for preset, result in results.items():
-        for note in (*result.notes, *(f"{m}: {why}" for m, why in result.reasons.items())):
-            say(f"{preset}: {note}", "yellow")
+        for note in (*result.notes, *reason_lines(result)):
+            told_by.setdefault(note, []).append(preset)
+    for note, presets in told_by.items():
+        say(f"{', '.join(presets)}: {note}", "yellow")
     for preset, why in results.left_out.items():
         say(f"{preset} is left out: {why}", "dim")
     for line in disagreement_lines(results):
