@@ -129,7 +129,7 @@ def score_presets(
             label = control_label(one) if control is None else control
             how: dict[str, Any] = {"batch_col": batch_col, "train": train_cells, "reading": reading}
             if everything and one.input_type == "values" and autodetect(real_totals()) == "counts":
-                msg = f"its values are scored as they are, and these are counts; name it: preset={one.name!r}"
+                msg = "its values are scored as they are, and these are counts; name it (preset=, --preset)"
                 raise DataError(msg)
             jobs = data_jobs(real_cells, pred_cells, pert_col, label, context_col, settings, None, **how)
             wanted = Wanted(replace(settings, progress=steps), label, jobs, apart)
@@ -257,6 +257,6 @@ def check_rank_test(ready: Wanted, before: Sequence[Wanted]) -> None:
     if others and not mine <= others:
         msg = (
             "its rank test is another one than that of the presets before it, and would sort all cells again; "
-            f"name it: preset={ready.name!r}"
+            "name it (preset=, --preset)"
         )
         raise DataError(msg)
