@@ -214,3 +214,14 @@ def test_several_presets_say_the_same_once(capsys, monkeypatch):
     assert text.count("8 of 8 scored perturbations are in the training data") == 1
     assert text.count("its rank test is another one") == 1
     assert "open-problems-2023, prophet are left out: its values" in text
+
+
+def test_a_missing_extra_is_one_line(tmp_path, pair, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "igraph", None)
+    out = tmp_path / "out"
+    files = [*map(str, pair), "--preset", "cell-eval", "--metrics", "clustering_agreement", "-o", str(out)]
+    assert entry.run(["score", *files]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "pip install 'vcmetrics[cluster]'" in error
+    assert not out.exists()

@@ -98,7 +98,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # the reader (head, less) has left; that is no fault, but the interpreter must not complain at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DATA_AT_FAULT
-    except (DataError, DeviceError, OSError, MemoryError) as error:
+    except (DataError, DeviceError, OSError, MemoryError, ImportError) as error:  # ImportError: an extra is missing
         if os.environ.get("VCMETRICS_TRACEBACK"):
             raise
         print(f"vcmetrics: {one_line(error)}", file=sys.stderr)
