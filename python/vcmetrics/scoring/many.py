@@ -150,7 +150,10 @@ def score_presets(
             else:
                 wanted.append(ready)
         if not wanted:
-            reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
+            by_reason: dict[str, list[str]] = {}
+            for name, why in left_out.items():
+                by_reason.setdefault(why, []).append(name)
+            reasons = "; ".join(f"{', '.join(names)}: {why}" for why, names in by_reason.items())
             msg = f"no preset can score these data ({reasons})"
             raise DataError(msg)
         clock.lap("opening and labels")
