@@ -74,3 +74,19 @@ def test_faults(files, tmp_path, capsys):
     assert entry.run(["confounders", real, real, "--pert-col", "nothing"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
     assert entry.run(["confounders", real, real, *LABELS, "--ci", "2"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--metrics", "nope"], "metric 'nope' is not known; see list_metrics() or `vcmetrics metrics`"),
+        (["--preset", "nope"], "there is no preset 'nope'"),
+        (["--preset", "all"], "there is no preset 'all'"),
+        (["--set", "nope=1"], "`vcmetrics info --preset vcc2026` lists all"),
+    ],
+)
+def test_wrong_usage(files, tmp_path, options, words, capsys):
+    real, out = str(files / "truth.h5ad"), tmp_path / "out"
+    assert entry.run(["confounders", real, real, *LABELS, *options, "-o", str(out)]) == 2
+    assert words in capsys.readouterr().err
+    assert not out.exists()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vcmetrics.cli.options import Setting, label_options, layer_option, read_target_map, split_names
+from vcmetrics.cli.options import Setting, label_options, layer_option, read_target_map
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,7 @@ NARROWEST = 8  # characters that a column of names keeps
 @click.argument("pred", type=click.Path(path_type=Path))
 @click.argument("real", type=click.Path(path_type=Path))
 @click.option(
-    "--preset", default="vcc2026", show_default=True, metavar="NAME", help="Rule set; `vcmetrics info` lists them."
+    "--preset", default="vcc2026", show_default=True, metavar="NAME", help="One rule set; `vcmetrics info` lists them."
 )
 @click.option("--metrics", multiple=True, metavar="NAME,…", help="These metrics [default: the preset's].")
 @label_options
@@ -73,15 +73,15 @@ def command(
     perturbations, each correlated with the score; what predictors score that know one of them alone; and whether the
     predictions are more alike than the truths.
     """
+    from vcmetrics.cli.score import check_choices
     from vcmetrics.results.staging import staged_directory
 
+    names = check_choices(preset, None, metrics, dict(changes))
     asked = {name: value for name, value in options.items() if value is not None}
     asked |= {"control": "non-targeting" if control is None else control}
     with ExitStack() as stack:
         folder = None if output is None else stack.enter_context(staged_directory(output))
-        tables = all_tables(
-            pred, real, preset, split_names(metrics) or None, read_target_map(target_map), dict(changes), **asked
-        )
+        tables = all_tables(pred, real, preset, names, read_target_map(target_map), dict(changes), **asked)
         if folder is not None:
             for name, table in tables.items():
                 table.to_csv(folder / f"{name}.csv")
