@@ -172,7 +172,8 @@ def print_scores(results: ScoreResults, console: Console) -> None:
 
     notes = {name: (*result.notes, *reason_lines(result)) for name, result in results.items()}
     for note, presets in by_text(notes).items():
-        say(f"{', '.join(presets)}: {note}", "yellow")
+        who = "every preset" if len(presets) == len(results) > 1 else ", ".join(presets)
+        say(f"{who}: {note}", "yellow")
     for why, presets in by_text({name: (why,) for name, why in results.left_out.items()}).items():
         say(f"{', '.join(presets)} {'are' if len(presets) > 1 else 'is'} left out: {why}", "dim")
     for line in disagreement_lines(results):
