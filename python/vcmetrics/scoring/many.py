@@ -129,7 +129,7 @@ def score_presets(
             label = control_label(one) if control is None else control
             how: dict[str, Any] = {"batch_col": batch_col, "train": train_cells, "reading": reading}
             if everything and one.input_type == "values" and autodetect(real_totals()) == "counts":
-                msg = "its values are scored as they are, and these are counts; name it (preset=, --preset)"
+                msg = "values are scored as they are, and these are counts; name it (preset=, --preset)"
                 raise DataError(msg)
             jobs = data_jobs(real_cells, pred_cells, pert_col, label, context_col, settings, None, **how)
             wanted = Wanted(replace(settings, progress=steps), label, jobs, apart)
@@ -259,7 +259,7 @@ def check_rank_test(ready: Wanted, before: Sequence[Wanted]) -> None:
     mine, others = rank_recipes(ready), {test for w in before for test in rank_recipes(w)}
     if others and not mine <= others:
         msg = (
-            "its rank test is another one than that of the presets before it, and would sort all cells again; "
+            "the rank test is another one than that of the presets before it, and would sort all cells again; "
             "name it (preset=, --preset)"
         )
         raise DataError(msg)
