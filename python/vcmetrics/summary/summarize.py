@@ -357,8 +357,7 @@ def differential_expression(
         Read this layer in place of ``X``.
     device
         ``"auto"`` and ``"cpu"``: the CPU. ``"cuda"`` (mode ``"reference"``) ranks on the GPU, in batches of groups that
-        fit its memory; means are the CPU's, without ranks, and agree to their last digits. U and ties are the same
-        integers, so statistic, p-values and fdr are equal.
+        fit its memory; means are the CPU's. U and ties are the same integers, so statistic, p-values and fdr are equal.
     n_threads
         On the CPU (None: all that this process may use). Results do not depend on them.
     memory_budget
