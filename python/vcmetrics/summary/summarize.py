@@ -170,7 +170,9 @@ def summarize(
                 ),
             )
         kept = None
-        if wanted <= set(SUMS) and cells.streams():
+        # a run that was begun without reading block by block has not kept the totals of the cells
+        begun = state is not None and bool(state.arrays) and "totals" not in state.arrays
+        if wanted <= set(SUMS) and cells.streams() and not begun:
             how: dict[str, Any] = {"n_threads": threads, "progress": progress, "checkpoint": state}
             tables, cell_totals = streamed_sums(cells, groups, recipe, **how)
             totals = totals_of_groups(cell_totals, groups)
