@@ -15,7 +15,7 @@ import argparse
 import inspect
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,8 @@ PREDICTIONS = {
     "additive": "#2f6690",
     "interpolated duplicate": "#3a7d44",
 }
-ENDS = ("mean", "replicate")
+OF_SPREAD = ("r2_variance",)  # reads the variance of the predicted cells, which a profile does not have
+LOG_DEPTH = 1e4
 
 
 @dataclass
@@ -105,6 +106,14 @@ def study(
     return Study(name, truth, real, train, again, part == "doubles", seed, how | {"target_map": targets})
 
 
+def logged(cells: anndata.AnnData) -> anndata.AnnData:
+    """The cells with logs of their shares in place of counts."""
+    out = cells.copy()
+    totals = np.asarray(cells.X.sum(axis=1), np.float64).ravel()
+    out.X = cells.X.multiply(LOG_DEPTH / totals[:, None]).log1p().tocsr()
+    return out
+
+
 def scored(one: Study, preset: str, made: dict[str, anndata.AnnData]) -> dict[str, Any]:
     """Results of every prediction by one rule set."""
     takes = inspect.signature(vcm.score).parameters
@@ -117,10 +126,14 @@ def by_rules(one: Study, preset: str, counts: dict[str, anndata.AnnData]) -> pd.
 
     Cells cannot have a wanted mean of counts and a wanted mean of logs at once. Where profiles are means of logs, the
     metrics of profiles are taken of predictions made in that space, as the tools' own baselines are; those of single
-    cells and of tests of whole counts with a spread.
+    cells, of their variances and of tests of whole counts with a spread. Rule sets that take values as they are get
+    logs on both sides.
     """
-    table = placed(scored(one, preset, counts), one.seed)
     rules = get_preset(preset)
+    if rules.input_type == "values":
+        made = one.predictions(space="mean_of_logs", target_sum=LOG_DEPTH) | {"replicate": logged(one.replicate)}
+        return placed(scored(replace(one, truth=logged(one.truth), train=logged(one.train)), preset, made), one.seed)
+    table = placed(scored(one, preset, counts), one.seed)
     if rules.comparator not in ("lognorm", "mean_of_logs"):
         return table
     depths = one.depths
@@ -135,8 +148,11 @@ def by_rules(one: Study, preset: str, counts: dict[str, anndata.AnnData]) -> pd.
         logs = placed(scored(one, preset, made), one.seed)
     except vcm.DataError:  # rules that want counts on both sides
         return table
-    needs = {m.output: registry.get(m.metric).needs for m in rules.members()}
-    of_profiles = [not needs[m] & {"de", "cells"} for m in table.index.get_level_values("metric")]
+    specs = {m.output: registry.get(m.metric) for m in rules.members()}
+    of_profiles = [
+        not specs[m].needs & {"de", "cells"} and specs[m].name not in OF_SPREAD
+        for m in table.index.get_level_values("metric")
+    ]
     return table.where(~pd.Series(of_profiles, index=table.index), logs)
 
 
@@ -149,7 +165,7 @@ def placed(found: dict[str, Any], seed: int) -> pd.DataFrame:
             table = vcm.calibrate(found[name], found["mean"], found["replicate"], seed=seed)
             kept = table.loc[[m for m in directed if m in table.index]].copy()
             sign = np.array([-1 if found["mean"].directions[m] == "lower" else 1 for m in kept.index])
-            kept["ahead"] = sign * kept["over_null"]
+            kept["sign"], kept["ahead"] = sign, sign * kept["over_null"]
             kept["sure"] = (kept["over_null_lower"] > 0) | (kept["over_null_upper"] < 0)
             frames[name] = kept
     return pd.concat(frames, names=["prediction", "metric"])
@@ -158,14 +174,16 @@ def placed(found: dict[str, Any], seed: int) -> pd.DataFrame:
 def over_splits(tables: list[pd.DataFrame]) -> pd.DataFrame:
     """One table of several splits: means, and what most of them say.
 
-    A metric tells replicate from mean where it does in most splits. A verdict needs the same sign in every split and an
-    interval without 0 in most.
+    A metric tells replicate from mean where it does in most splits and on average. A verdict needs the same sign in
+    every split and an interval without 0 in most.
     """
     both = pd.concat(tables, keys=range(len(tables)), names=["split"])
     grouped = both.groupby(level=["prediction", "metric"], sort=False)
     out = grouped[["value", "null", "ceiling"]].mean()
     out["calibrated"] = (out["value"] - out["null"]) / (out["ceiling"] - out["null"])
-    out["usable"] = grouped["usable"].mean() > 0.5
+    # one split in which an unbounded metric breaks down can turn the mean span round
+    right = grouped["sign"].first() * (out["ceiling"] - out["null"]) > 0
+    out["usable"] = (grouped["usable"].mean() > 0.5) & right
     out["verdict"] = ""
     sure = grouped["sure"].mean() > 0.5
     for word, side in (("better", grouped["ahead"].min() > 0), ("worse", grouped["ahead"].max() < 0)):
@@ -211,7 +229,7 @@ def shown(table: pd.DataFrame) -> str:
     head = ["rule set", "metrics", "tell replicate from mean", *names]
     lines = [head, ["---"] * len(head)]
     for preset, row in table.iterrows():
-        middle = {n: "–" if np.isnan(row[n][0]) else f"{row[n][0]:.2f}" for n in names}
+        middle = {n: "–" if np.isnan(row[n][0]) else f"{round(row[n][0], 2) + 0.0:.2f}" for n in names}
         cells = [f"{middle[n]} ({row[n][3]}↑ {row[n][4]}↓)" for n in names]
         lines.append([f"`{preset}`", str(row["metrics"]), str(row["tell apart"]), *cells])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -209,3 +209,51 @@ def test_layout_of_the_profiles_changes_no_bit(name: str) -> None:
     for how in ("fortran", "strided"):
         other = replace(pair, real=laid_out(pair.real, how), pred=laid_out(pair.pred, how))
         np.testing.assert_array_equal(value(other, name), want, how)
+
+
+def test_the_shared_effect_scores_its_share_of_the_length() -> None:
+    """d_p = s + u_p, centred, s ⟂ u_p: predicting s scores |s| / √(|s|² + |u_p|²), and nothing against the mean."""
+    rng = np.random.default_rng(11)
+    n, g = 9, 50
+    pair, _ = drawn(11, n, g, 5)
+    s = rng.normal(size=g)
+    s -= s.mean()
+    u = rng.normal(size=(n, g)) * np.linspace(0.2, 3, n)[:, None]
+    u -= u.mean(1, keepdims=True)
+    u -= np.outer(u @ s / (s @ s), s)
+    real = replace(pair.real, mean=pair.real.control + s + u)
+    shared = replace(pair, real=real, pred=replace(real, mean=np.tile(real.control + s, (n, 1))))
+    share = np.sqrt(s @ s) / np.sqrt(s @ s + (u * u).sum(1))
+    for name in ("effect_pearson", "effect_cosine"):
+        np.testing.assert_allclose(value(shared, name), share, rtol=1e-11)
+    mean = replace(shared, pred=replace(real, mean=np.tile(real.mean.mean(0), (n, 1))))
+    how = {"reference": "perturbed_mean", "leave_one_out": False}
+    for name in ("effect_pearson", "effect_spearman", "effect_cosine"):
+        assert np.isnan(value(mean, name, **how)).all()
+    np.testing.assert_array_equal(value(mean, "effect_undefined", **how), 1.0)
+
+
+def test_equal_weights_and_the_order_of_the_arguments() -> None:
+    pair, _ = drawn(12, 6, 30, 20)
+    flat = {"weights": "uniform"}
+    np.testing.assert_allclose(value(pair, "wmse", **flat), value(pair, "squared_error"), rtol=1e-13)
+    np.testing.assert_allclose(value(pair, "r2_weighted", **flat), value(pair, "r2", reference="control"), rtol=1e-12)
+    np.testing.assert_allclose(value(pair, "effective_genes", **flat), 30, rtol=1e-13)
+    loud = replace(pair, pred=replace(pair.pred, mean=2 * pair.real.mean))
+    # the residual is the truth itself, and a prediction twice as large has four times the spread
+    mean = loud.real.mean
+    share = (mean**2).sum(1) / ((mean - mean.mean(1, keepdims=True)) ** 2).sum(1)
+    np.testing.assert_allclose(value(loud, "r2"), 1 - share, rtol=1e-11)
+    np.testing.assert_allclose(value(loud, "r2", arguments="swapped"), 1 - share / 4, rtol=1e-11)
+
+
+def test_the_reference_is_the_control_where_they_are_equal() -> None:
+    """The perturbed-reference form is the control form where the perturbed mean is the control."""
+    pair, _ = drawn(13, 6, 30, 20)
+    centred = pair.real.mean - pair.real.mean.mean(0) + pair.real.control
+    pair = replace(pair, real=replace(pair.real, mean=centred))
+    how = {"reference": "perturbed_mean", "leave_one_out": False}
+    for name in ("effect_pearson", "effect_cosine", "r2_weighted"):
+        settings = how if name != "r2_weighted" else {**how, "weights": "uniform"}
+        plain = {} if name != "r2_weighted" else {"weights": "uniform"}
+        np.testing.assert_allclose(value(pair, name, **settings), value(pair, name, **plain), rtol=1e-9)

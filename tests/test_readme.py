@@ -119,6 +119,16 @@ def test_named_options_exist():
     assert named - {"--help"} <= options
 
 
+def test_links_lead_somewhere_and_every_section_is_linked():
+    text = README.read_text("utf-8")
+    sections = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    anchors = {re.sub(r"[^\w\- ]", "", name.lower()).replace(" ", "-") for name in sections}
+    links = re.findall(r"\]\(([^)]*)\)", text)
+    assert anchors == {link[1:] for link in links if link.startswith("#")}
+    missing = [link for link in links if not link.startswith(("#", "http")) and not (README.parent / link).exists()]
+    assert missing == []
+
+
 if __name__ == "__main__":
     content = README.read_text("utf-8")
     for key, make in TABLES.items():

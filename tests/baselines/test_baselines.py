@@ -497,3 +497,28 @@ def test_refuses(train, test):
         with pytest.raises(error, match=re.escape(words)) as caught:
             call()
         assert "\n" not in str(caught.value)
+
+
+def test_certainty_is_the_adjusted_p_of_scipy():
+    from scipy.stats import false_discovery_control, ttest_ind_from_stats
+
+    from vcmetrics.baselines.duplicates import p_adjusted
+
+    rng = np.random.default_rng(4)
+    groups = [rng.poisson(2.0, (n, 30)).astype(float) + (np.arange(30) < 4) * k for k, n in enumerate((6, 9, 20))]
+    for group in groups:
+        group[:, 29] = 1.0  # never varies
+    for group, value in zip(groups, (5.0, 3.0, 3.0), strict=True):
+        group[:, 28] = value  # constant within groups, and different: certain
+    means = np.array([g.mean(0) for g in groups])
+    squares = np.array([((g - g.mean(0)) ** 2).sum(0) for g in groups])
+    found = p_adjusted(means, squares, np.array([len(g) for g in groups]))
+    for k, own in enumerate(groups):
+        rest = np.concatenate([g for j, g in enumerate(groups) if j != k])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            p = ttest_ind_from_stats(
+                own.mean(0), own.std(0, ddof=1), len(own), rest.mean(0), rest.std(0, ddof=1), len(own), equal_var=False
+            ).pvalue
+        np.testing.assert_allclose(found[k], false_discovery_control(np.where(np.isnan(p), 1, p)), rtol=1e-9)
+    assert found[0, 28] == 0
+    assert (found[:, 29] == 1).all()

@@ -145,3 +145,10 @@ def test_command(tmp_path, capsys):
     assert entry.run(["validate", *files, *how]) == 1
     assert "lipo above adipo" in capsys.readouterr().out
     assert entry.run(["validate", str(tmp_path / "perts.txt"), *how]) == 2
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path):
+    (tmp_path / "empty.h5ad").touch()
+    for name, words in (("none.h5ad", "no such file"), ("empty.h5ad", "not an HDF5 file")):
+        with pytest.raises(DataError, match=words):
+            obesity.score(tmp_path / name, tmp_path / name)

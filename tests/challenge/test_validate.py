@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -147,7 +148,9 @@ def test_command(change, submission, lists, tmp_path, capsys):
     bad = written(change["control cell"](change["fraction"](submission)), tmp_path / "bad.h5ad")
     how = arguments(lists, "--contexts", "A,B,C")
     assert entry.run(["validate", str(good), *how]) == 0
-    assert capsys.readouterr().out == f"{good}: good\n"
+    told = capsys.readouterr()
+    assert told.out == f"{good}: good\n"
+    assert re.fullmatch(r"note: the gene list has \d+ genes, not 18533; it is taken as it is\n", told.err)
     assert entry.run(["validate", str(good), str(bad), *how]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{good}: good"

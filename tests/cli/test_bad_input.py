@@ -60,6 +60,10 @@ def no_cells(adata):
     adata._inplace_subset_obs(np.zeros(adata.n_obs, bool))
 
 
+def negate(adata):
+    adata.X = -adata.X
+
+
 def no_column(adata):
     adata.obs = adata.obs.rename(columns={"target_gene": "guide"})
 
@@ -80,6 +84,8 @@ FAULTS = {
     "fractional counts": (set_value(1.5), None, (), r"1\.5.*count|count.*1\.5"),
     "logs where counts are required": (log_normalise, log_normalise, (), r"log"),
     "counts where logs are required": (None, None, LOGNORM, r"log.*counts|counts.*log"),
+    "negative cells, guessed to be counts": (negate, None, ("--preset", "cell-eval"), r"pred.*negative.*first: -"),
+    "negative cells, not checked": (negate, None, ("--preset", "cell-eval2-v1"), r"pred.*negative.*first: -"),
     "row total over the limit": (set_value(2e6), None, (), r"limit.*1e\+06|1e\+06|1000000|1,000,000"),
     "no target resolved": (no_targets, no_targets, (), r"target"),
     "duplicate genes": (duplicate_gene, duplicate_gene, (), r"GENE01"),
@@ -157,6 +163,7 @@ def test_truncated_file(tmp_path, pair):
     words = done.stderr.splitlines()
     assert len(words) == 2 * 59, done.stderr
     assert all("cut.h5ad" in line for line in words[1::2])
+    assert "open for writing" not in done.stderr
     assert not (tmp_path / "out").exists()
 
 
@@ -222,3 +229,11 @@ def test_wrong_choices_are_wrong_usage(pair, capsys):
     ):
         assert entry.run(["score", *pairs, *options]) == 2
         assert word in capsys.readouterr().err
+
+
+def test_a_reason_that_all_presets_share_is_said_once(tmp_path, clean, capsys):
+    clean[1].copy().write_h5ad(tmp_path / "real.h5ad")
+    clean[0][:, :-1].copy().write_h5ad(tmp_path / "pred.h5ad")
+    assert entry.run(["score", str(tmp_path / "pred.h5ad"), str(tmp_path / "real.h5ad"), "--preset", "all"]) == 1
+    line = one_line(capsys)
+    assert line.count("the genes differ") == 1

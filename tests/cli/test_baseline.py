@@ -78,11 +78,15 @@ def test_options(files, tmp_path):
         (["--kind", "additive", "--truth", "t.csv"], "must end in .h5ad"),
         (["--kind", "cell-type-transfer"], "--context-col"),
         (["--kind", "median"], "median"),
+        (["--kind", "technical-duplicate", "--truth", "OUT"], "the same file"),
+        (["--kind", "technical-duplicate", "--truth", "REAL"], "is a file that is read"),
+        (["--kind", "additive", "--train", "OUT"], "is a file that is read"),
     ],
 )
 def test_wrong_usage(files, tmp_path, options, words, capsys):
-    out = tmp_path / "b.h5ad"
-    assert entry.run(["baseline", str(files / "test.h5ad"), *LABELS, *options, "-o", str(out)]) == 2
+    out, real = tmp_path / "b.h5ad", files / "test.h5ad"
+    options = [{"OUT": str(out), "REAL": str(real)}.get(word, word) for word in options]
+    assert entry.run(["baseline", str(real), *LABELS, *options, "-o", str(out)]) == 2
     assert words in capsys.readouterr().err
     assert not out.exists()
 
@@ -91,3 +95,11 @@ def test_fault_of_the_data(files, tmp_path, capsys):
     line = ["baseline", str(files / "test.h5ad"), "--kind", "additive", *LABELS, "--train", str(tmp_path / "none.h5ad")]
     assert entry.run([*line, "-o", str(tmp_path / "b.h5ad")]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_both_files_or_none(files, tmp_path, capsys):
+    out, truth = tmp_path / "b.h5ad", tmp_path / "nowhere/truth.h5ad"
+    line = ["baseline", str(files / "test.h5ad"), "--kind", "technical-duplicate", *LABELS, "--truth", str(truth)]
+    assert entry.run([*line, "-o", str(out)]) == 1
+    assert "nowhere/truth.h5ad" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -45,6 +45,20 @@ def test_tables(files, tmp_path, capsys, monkeypatch):
     assert {row["measure"] for row in found["collapse"]} >= {"dispersion", "effective_rank"}
 
 
+def test_no_number_is_lost_on_a_narrow_terminal(files, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    pred, real = files / "again.h5ad", files / "truth.h5ad"
+    line = ["confounders", str(pred), str(real), *LABELS, "--metrics", "de_wilcoxon_direction_fidelity_yield_raw"]
+    assert entry.run(line) == 0
+    words = capsys.readouterr().out.split()
+    table = confounders.covariates(real, **HOW)
+    for column in ("n_cells", "effect_norm_corrected", "depth_share"):
+        for value in table[column]:
+            assert (f"{value:.3g}" if np.isfinite(value) else "–") in words, column
+    share = confounders.known_only(pred, real, metrics=["de_wilcoxon_direction_fidelity_yield_raw"], **HOW)["share"]
+    assert all((f"{value:.3g}" if np.isfinite(value) else "–") in words for value in share)
+
+
 def test_log_normalised_values(files, tmp_path):
     for name in ("truth", "again"):
         cells = anndata.read_h5ad(files / f"{name}.h5ad")
@@ -60,3 +74,19 @@ def test_faults(files, tmp_path, capsys):
     assert entry.run(["confounders", real, real, "--pert-col", "nothing"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
     assert entry.run(["confounders", real, real, *LABELS, "--ci", "2"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--metrics", "nope"], "metric 'nope' is not known; see list_metrics() or `vcmetrics metrics`"),
+        (["--preset", "nope"], "there is no preset 'nope'"),
+        (["--preset", "all"], "there is no preset 'all'"),
+        (["--set", "nope=1"], "`vcmetrics info --preset vcc2026` lists all"),
+    ],
+)
+def test_wrong_usage(files, tmp_path, options, words, capsys):
+    real, out = str(files / "truth.h5ad"), tmp_path / "out"
+    assert entry.run(["confounders", real, real, *LABELS, *options, "-o", str(out)]) == 2
+    assert words in capsys.readouterr().err
+    assert not out.exists()

@@ -82,3 +82,17 @@ def test_traceback_on_request(monkeypatch):
 def test_module_and_version():
     done = subprocess.run([sys.executable, "-m", "vcmetrics", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("vcmetrics, version ")
+
+
+def test_warnings_are_one_line_each_and_shown_once():
+    code = (
+        "import warnings; from vcmetrics import VcmetricsWarning; from vcmetrics.cli import entry;"
+        "entry.warn_in_one_line();"
+        "warnings.warn('a\\n b', VcmetricsWarning); warnings.warn('a b', VcmetricsWarning);"
+        "warnings.warn('of others', UserWarning)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    lines = done.stderr.splitlines()
+    assert lines[0] == "vcmetrics: a b"
+    assert len(lines) == 2
+    assert lines[1].endswith("UserWarning: of others")

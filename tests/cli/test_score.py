@@ -13,6 +13,7 @@ import pytest
 import vcmetrics as vcm
 from vcmetrics.cli import entry
 from vcmetrics.cli import progress as bar
+from vcmetrics.datasets import demo
 
 COMMAND = [sys.executable, "-m", "vcmetrics", "score"]
 
@@ -202,3 +203,25 @@ def test_short_work_shows_no_bar(monkeypatch):
         progress(4, 4)
     progress._appear()  # the timer fires while the work ends
     assert fake.calls == []
+
+
+def test_several_presets_say_the_same_once(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    about = demo()
+    files = [str(about.path), str(about.path), "--pert-col", about.pert_col, "--preset", "all"]
+    assert entry.run(["score", *files, "--train", str(about.path)]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert text.count("every preset: 8 of 8 scored perturbations are in the training data") == 1
+    assert text.count("its rank test is another one") == 1
+    assert "open-problems-2023, prophet are left out: its values" in text
+
+
+def test_a_missing_extra_is_one_line(tmp_path, pair, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "igraph", None)
+    out = tmp_path / "out"
+    files = [*map(str, pair), "--preset", "cell-eval", "--metrics", "clustering_agreement", "-o", str(out)]
+    assert entry.run(["score", *files]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "pip install 'vcmetrics[cluster]'" in error
+    assert not out.exists()

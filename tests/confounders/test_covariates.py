@@ -126,3 +126,33 @@ def test_nothing_is_modified(test):
 def test_refuses(test):
     with pytest.raises(ValueError, match="space 'sum'"):
         confounders.covariates(test, space="sum", **HOW)
+
+
+def test_scores_by_strata():
+    rng = np.random.default_rng(3)
+    labels = [f"p{k}" for k in range(23)]
+    known = pd.DataFrame({"effect_norm": rng.permutation(23.0 + np.arange(23))}, index=labels)
+    known.loc["p4", "effect_norm"] = np.nan
+    scores = pd.DataFrame({"a": rng.normal(size=23), "b": rng.normal(size=23)}, index=labels[::-1])
+    scores.loc["p7", "b"] = np.nan
+    table = confounders.stratified_scores(known, scores)
+    assert table["n"].tolist() == [3, 3] + [2] * 8
+    assert (table["lowest"].to_numpy()[1:] > table["highest"].to_numpy()[:-1]).all()
+    for row in table.itertuples():
+        inside = known.index[known["effect_norm"].between(row.lowest, row.highest)]
+        assert row.a == pytest.approx(scores.loc[inside, "a"].mean(), rel=1e-12)
+        assert row.b == pytest.approx(scores.loc[inside, "b"].mean(), rel=1e-12, nan_ok=True)
+    assert len(confounders.stratified_scores(known, scores, n_strata=99)) == 22
+    with pytest.raises(ValueError, match="'depth' is not among"):
+        confounders.stratified_scores(known, scores, "depth")
+    with pytest.raises(ValueError, match="n_strata is 0"):
+        confounders.stratified_scores(known, scores, n_strata=0)
+    with pytest.raises(vcm.DataError, match="no perturbation has a value"):
+        confounders.stratified_scores(known * np.nan, scores)
+
+
+def test_a_perfect_order_of_three_is_no_certainty():
+    known = pd.DataFrame({"n_cells": [1.0, 2.0, 3.0]}, index=list("abc"))
+    table = confounders.correlations(known, pd.Series([0.1, 0.2, 0.3], index=list("abc")))
+    assert table["spearman"].item() == 1
+    assert table["p_value"].item() == pytest.approx(1 / 3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -115,3 +117,20 @@ def test_effect_of_the_target_gene(cells) -> None:
     knocked = replace(pair, real=real, pred=replace(pair.pred, mean=mean))
     assert (get("effect_pearson").evaluate(knocked) > 0.5).all()
     assert np.isnan(get("effect_pearson").evaluate(knocked, {"exclude": "own"})).all()
+
+
+def test_equal_scores_fall_back_to_equal_weights_as_shift_does(cells) -> None:
+    _, _, pair = cells
+    real = pair.real
+    # whole numbers, so that no rounding tells the groups apart
+    same = replace(real, mean=np.tile(real.mean[:1].round(), (4, 1)), variance=np.ones((4, 50)))
+    pair = replace(pair, real=same)
+    shift = {"flat": "nan", "zero_weights": "uniform"}
+    for slow in (False, True):
+        np.testing.assert_allclose(
+            get("r2_weighted").evaluate(pair, shift, slow=slow),
+            get("r2").evaluate(pair, {"reference": "control"}),
+            rtol=1e-12,
+        )
+        assert np.isnan(get("wmse").evaluate(pair, {"flat": "nan"}, slow=slow)).all()
+        assert np.isnan(get("r2_weighted").evaluate(pair, {"flat": "nan"}, slow=slow)).all()

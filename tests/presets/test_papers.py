@@ -157,3 +157,23 @@ def test_values_are_those_of_the_references(name, given):
                     atol=max(spec.parity.atol, 1e-9),
                     err_msg=f"{name} {member.output}",
                 )
+
+
+@pytest.mark.parametrize(
+    ("name", "metric", "words"),
+    [
+        ("ahlmann-eltze", "interaction_tpr", "no scored double"),
+        ("presage", "phenocopy_auroc", "all training perturbations are scored ones"),
+    ],
+)
+def test_a_metric_without_anything_to_score_does_not_refuse_its_rule_set(name, metric, words, parts):
+    pred, real, _ = (part[~part.obs[COLUMN].str.contains("+", regex=False)].copy() for part in parts)
+    how = {"preset": name, "pert_col": COLUMN, "control": CONTROL, "train": real}
+    one = vcm.score(pred, real, **how)
+    several = vcm.score(pred, real, **{**how, "preset": [name]})[name]
+    for result in (one, several):
+        assert np.isnan(result.aggregate_values[metric])
+        assert result.contexts[0].reasons[metric].startswith(words)
+        assert np.isfinite(list(result.aggregate_values.values())).sum() > 1
+    with pytest.raises(vcm.DataError, match=words):
+        vcm.score(pred, real, metrics=[metric], **how)

@@ -203,18 +203,21 @@ def test_bad_checksum_of_zarr(adata, tmp_path, fields):
 
 
 @pytest.mark.parametrize("fields", [("sum",), ("sum", "rank")])
-def test_ctrl_c(adata, tmp_path, fields):
+def test_ctrl_c(adata, tmp_path, fields, request):
     """Ctrl-C out of the middle of a pass: KeyboardInterrupt, no thread, no file."""
+    # a shell's background jobs ignore the signal
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     path = tmp_path / "x.h5ad"
     adata.write_h5ad(path, compression="gzip")
 
     def progress(_done, _total):
         os.kill(os.getpid(), signal.SIGINT)
 
-    before = threading.active_count()
+    threads = threading.active_count()
     with pytest.raises(KeyboardInterrupt):
         vcm.summarize(path, **KEYWORDS, fields=fields, memory_budget=4000, progress=progress)
-    assert threading.active_count() == before
+    assert threading.active_count() == threads
     assert not list((tmp_path / "spill").iterdir())
 
 

@@ -12,6 +12,7 @@ from vcmetrics._errors import DataError
 from vcmetrics.baselines.emission import Place, copied
 from vcmetrics.baselines.formulas import Floats, Source, average, interpolated
 from vcmetrics.baselines.inputs import Reading, Side, read_side, reading
+from vcmetrics.metrics.t_statistics import p_values, rest_moments, welch
 from vcmetrics.scoring.replicate import split_halves
 from vcmetrics.sources.cell_groups import CellGroups
 from vcmetrics.sources.genes import some
@@ -105,7 +106,7 @@ def p_adjusted(means: Floats, squares: Floats, sizes: NDArray[np.int64]) -> Floa
     """Adjusted p-values of every group against the cells of all other groups, gene by gene.
 
     Welch's t-test in which the rest is taken for as small as the group (an overestimate of its variance), two-sided,
-    Benjamini-Hochberg within each group; 1 where nothing varies.
+    Benjamini-Hochberg within each group; 1 where nothing varies and the means are equal.
 
     Parameters
     ----------
@@ -120,28 +121,16 @@ def p_adjusted(means: Floats, squares: Floats, sizes: NDArray[np.int64]) -> Floa
     ----------
     scanpy, ``rank_genes_groups(method="t-test_overestim_var", reference="rest")``.
     """
-    from scipy.special import stdtr
-
-    n = sizes.astype(np.float64)
-    total = n.sum()
     out = np.ones(means.shape)
-    if len(n) < 2:
+    if len(sizes) < 2:
         return out
-    grand = (n[:, None] * means).sum(axis=0) / total
-    between = n[:, None] * (means - grand) ** 2
-    whole = (squares + between).sum(axis=0)
-    for k in range(len(n)):
-        rest = total - n[k]
-        mean = grand + (n[k] / rest) * (grand - means[k])
-        # Σ (x - mean)² of the rest, from that of all cells; what is left of a constant gene is rounding
-        inner = whole - squares[k] - between[k] - rest * (mean - grand) ** 2
-        inner[inner <= 1e-12 * whole] = 0.0
-        with np.errstate(divide="ignore", invalid="ignore"):
-            a, b = squares[k] / (n[k] - 1) / n[k], inner / (rest - 1) / n[k]
-            t = (means[k] - mean) / np.sqrt(a + b)
-            df = (a + b) ** 2 / ((a**2 + b**2) / (n[k] - 1))
-            p = 2.0 * stdtr(df, -np.abs(t))
-        out[k] = np.where(np.isfinite(p), p, 1.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variances = squares / (sizes - 1.0)[:, None]  # of one cell: undefined
+    others = rest_moments(means, variances, sizes)
+    for k, (mean, variance, n) in enumerate(zip(*others, strict=True)):
+        t, df = welch(means[k], variances[k], float(sizes[k]), mean, variance, float(n), overestimated=True)
+        p = p_values(t, df)
+        out[k] = np.where(np.isnan(p), 1.0, p)
     return benjamini_hochberg(out, "per_pert")
 
 

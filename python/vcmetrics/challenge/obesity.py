@@ -482,6 +482,7 @@ def _adata(data: Any) -> Any:
         return data
     import anndata
 
+    open_store(data).close()  # says in one line what is wrong with the path
     return anndata.read_h5ad(data)
 
 

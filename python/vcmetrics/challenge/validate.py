@@ -87,6 +87,7 @@ def validate(
     contract: Contract | None = None,
     n_threads: int | None = None,
     progress: Progress | None = None,
+    note: Callable[[str], object] | None = None,
 ) -> list[Problem]:
     """Check a prediction against the upload contract of the 2026 challenge.
 
@@ -104,6 +105,8 @@ def validate(
         Threads; None for all that this process may use.
     progress
         Called as ``progress(cells done, cells)``.
+    note
+        Called with what is no problem but worth knowing, such as a gene list of another length than the official one.
 
     Returns
     -------
@@ -139,6 +142,9 @@ def validate(
     store = open_store(data)
     try:
         seen = inspect(store, panel, contract)
+        if note is not None:
+            for text in seen.notes:
+                note(text)
         return seen.problems + read_values(store, seen, contract, threads, progress)
     finally:
         store.close()

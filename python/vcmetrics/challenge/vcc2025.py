@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,7 @@ def validate(
     discrete: bool = False,
     n_threads: int | None = None,
     progress: Progress | None = None,
+    note: Callable[[str], object] | None = None,
 ) -> list[Problem]:
     """Check a prediction against the rules of the 2025 challenge's packing tool.
 
@@ -88,7 +89,7 @@ def validate(
         Column names and limits.
     discrete
         Take whole numbers as they are and lift the limit on logs.
-    n_threads, progress
+    n_threads, progress, note
         As in :func:`vcmetrics.challenge.validate`.
 
     Returns
@@ -107,6 +108,9 @@ def validate(
     store = open_store(data)
     try:
         seen = inspect(store, panel, contract)
+        if note is not None:
+            for text in seen.notes:
+                note(text)
         return seen.problems + read_values(store, seen, contract, resolve_threads(n_threads), discrete, progress)[0]
     finally:
         store.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,7 @@ def command(real: Path, kind: str, output: Path, **options: Any) -> None:
         if path is not None and path.suffix != ".h5ad":
             msg = f"{path}: the name must end in .h5ad"
             raise click.UsageError(msg)
+    refuse_overwriting(real, output, options["train"], options["truth"])
     chosen = {name: value for name, value in options.items() if value is not None}
     if kind == MEAN_RESPONSE:
         write_mean_response(real, output, chosen)
@@ -138,15 +140,31 @@ def write_baseline(kind: str, real: Path, output: Path, options: dict[str, Any])
         raise
     except ValueError as error:  # arguments that do not go together
         raise click.UsageError(str(error)) from error
-    with staged_file(output) as path:
-        made.write_h5ad(path)
-    print(f"written: {output} ({made.n_obs} rows); learnt from: {made.uns['baseline']['train']}")
+    half = None
     if truth is not None:
         shared = ("pert_col", "control", "context_col", "batch_col", "layer", "seed", "n_threads")
         half, _ = baselines.halves(real, **{name: options[name] for name in shared if name in options})
-        with staged_file(truth) as path:
-            half.write_h5ad(path)
+    with ExitStack() as stack:  # both files appear, or neither
+        files = [(made, stack.enter_context(staged_file(output)))]
+        if truth is not None:
+            files.append((half, stack.enter_context(staged_file(truth))))
+        for cells, path in files:
+            cells.write_h5ad(path)
+    print(f"written: {output} ({made.n_obs} rows); learnt from: {made.uns['baseline']['train']}")
+    if half is not None:
         print(f"written: {truth} ({half.n_obs} cells), the half to score it against")
+
+
+def refuse_overwriting(real: Path, output: Path, train: Path | None, truth: Path | None) -> None:
+    """Wrong usage where a file would be written over one that is read, or two over each other."""
+    read = [path.resolve() for path in (real, train) if path is not None]
+    for option, path in (("-o", output), ("--truth", truth)):
+        if path is not None and path.resolve() in read:
+            msg = f"{option} {path} is a file that is read; pass another name"
+            raise click.UsageError(msg)
+    if truth is not None and truth.resolve() == output.resolve():
+        msg = f"-o and --truth are the same file, {output}; pass two names"
+        raise click.UsageError(msg)
 
 
 def refuse(kind: str, options: dict[str, Any], names: Any) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vcmetrics.cli.options import Setting, label_options, layer_option, read_target_map, split_names
+from vcmetrics.cli.options import Setting, label_options, layer_option, read_target_map
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,13 +21,14 @@ TABLES = {
     "systematic_variation": "How alike the observed effects are, against the control and the perturbed mean.",
     "collapse": "Spread of predicted effects beside that of observed ones.",
 }
+NARROWEST = 8  # characters that a column of names keeps
 
 
 @click.command("confounders", epilog="Example: vcmetrics confounders pred.h5ad real.h5ad --train train.h5ad")
 @click.argument("pred", type=click.Path(path_type=Path))
 @click.argument("real", type=click.Path(path_type=Path))
 @click.option(
-    "--preset", default="vcc2026", show_default=True, metavar="NAME", help="Rule set; `vcmetrics info` lists them."
+    "--preset", default="vcc2026", show_default=True, metavar="NAME", help="One rule set; `vcmetrics info` lists them."
 )
 @click.option("--metrics", multiple=True, metavar="NAME,…", help="These metrics [default: the preset's].")
 @label_options
@@ -72,15 +73,15 @@ def command(
     perturbations, each correlated with the score; what predictors score that know one of them alone; and whether the
     predictions are more alike than the truths.
     """
+    from vcmetrics.cli.score import check_choices
     from vcmetrics.results.staging import staged_directory
 
+    names = check_choices(preset, None, metrics, dict(changes))
     asked = {name: value for name, value in options.items() if value is not None}
     asked |= {"control": "non-targeting" if control is None else control}
     with ExitStack() as stack:
         folder = None if output is None else stack.enter_context(staged_directory(output))
-        tables = all_tables(
-            pred, real, preset, split_names(metrics) or None, read_target_map(target_map), dict(changes), **asked
-        )
+        tables = all_tables(pred, real, preset, names, read_target_map(target_map), dict(changes), **asked)
         if folder is not None:
             for name, table in tables.items():
                 table.to_csv(folder / f"{name}.csv")
@@ -170,6 +171,7 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def show(tables: dict[str, pd.DataFrame], first: int) -> None:
     """Print the tables, those from number ``first`` on."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
@@ -179,16 +181,29 @@ def show(tables: dict[str, pd.DataFrame], first: int) -> None:
         if "lower" in table.columns:
             ends = [f"{cell(a)} … {cell(b)}" for a, b in zip(table["lower"], table["upper"], strict=True)]
             table = table.drop(columns=["upper"]).assign(lower=ends).rename(columns={"lower": "interval"})
-        if "reason" in table.columns and not table["reason"].any():
+        reasons: dict[str, None] = {}
+        if "reason" in table.columns:  # below the table, once each
+            told = table.loc[table["reason"] != "", ["metric", "reason"]]
+            reasons = dict.fromkeys(f"{metric}: {reason}" for metric, reason in told.itertuples(index=False))
             table = table.drop(columns=["reason"])
-        shown = Table(title=TABLES[name], title_justify="left")
+        if "metric" in table.columns:
+            table["metric"] = table["metric"].where(table["metric"] != table["metric"].shift(), "")
+        shown = Table(title=TABLES[name], title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for column in table.columns:
             number = table[column].dtype.kind in "fi"
-            whole = number or column in ("metric", "covariate", "predictor", "measure", "perturbation", "interval")
-            shown.add_column(str(column), justify="right" if number else "left", no_wrap=whole, overflow="fold")
+            # names fold where the terminal is narrow, numbers do not
+            width = max((len(cell(v)) for v in table[column]), default=0)
+            shown.add_column(
+                str(column),
+                justify="right" if number else "left",
+                overflow="fold",
+                min_width=width if number or column == "interval" else min(width, NARROWEST),
+            )
         for row in table.itertuples(index=False):
             shown.add_row(*(cell(value) for value in row))
         console.print(shown)
+        for line in reasons:
+            console.print(line, markup=False, highlight=False)
 
 
 def cell(value: Any) -> str:

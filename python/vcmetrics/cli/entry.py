@@ -6,13 +6,15 @@ import contextlib
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from types import FrameType
+from typing import TextIO
 
 import click
 
-from vcmetrics._errors import DataError, DeviceError
+from vcmetrics._errors import DataError, DeviceError, VcmetricsWarning
 from vcmetrics._version import __version__
 
 GOOD, DATA_AT_FAULT, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -96,7 +98,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # the reader (head, less) has left; that is no fault, but the interpreter must not complain at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DATA_AT_FAULT
-    except (DataError, DeviceError, OSError, MemoryError) as error:
+    except (DataError, DeviceError, OSError, MemoryError, ImportError) as error:  # ImportError: an extra is missing
         if os.environ.get("VCMETRICS_TRACEBACK"):
             raise
         print(f"vcmetrics: {one_line(error)}", file=sys.stderr)
@@ -104,8 +106,33 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else GOOD
 
 
+def warn_in_one_line() -> None:
+    """Show each of our warnings once, as one line without the place in the code that it came from."""
+    shown = set()
+    others = warnings.showwarning
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if not issubclass(category, VcmetricsWarning):
+            others(message, category, filename, lineno, file, line)
+            return
+        text = " ".join(str(message).split())
+        if text not in shown:
+            shown.add(text)
+            print(f"vcmetrics: {text}", file=sys.stderr)
+
+    warnings.showwarning = show
+
+
 def main() -> None:
     """Entry point of the console script."""
+    warn_in_one_line()
     with contextlib.suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGTERM, _terminate)
     sys.exit(run())

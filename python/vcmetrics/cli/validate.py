@@ -37,9 +37,12 @@ def command(context: click.Context, /, files: tuple[Path, ...], as_json: bool, *
     else:
         rules, how = submission(options)
         found = {}
+        notes: list[str] = []
         for file in files:
             with Bar("checking") as progress:
-                found[str(file)] = rules.validate(file, progress=progress, **how)
+                found[str(file)] = rules.validate(file, progress=progress, note=notes.append, **how)
+        for text in dict.fromkeys(notes):
+            click.echo(f"note: {text}", err=True)
     if as_json:
         print(json.dumps({name: [p.as_dict() for p in problems] for name, problems in found.items()}, indent=2))
     else:

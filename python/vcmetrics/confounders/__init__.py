@@ -5,7 +5,7 @@ nothing else; collapse of predictions, and scores that change where nothing was 
 """
 
 from vcmetrics.confounders.collapse import collapse, effective_rank, magnitudes
-from vcmetrics.confounders.correlations import adjusted_scores, correlations
+from vcmetrics.confounders.correlations import adjusted_scores, correlations, stratified_scores
 from vcmetrics.confounders.covariates import COVARIATES, covariates, systematic_variation
 from vcmetrics.confounders.known_only import PREDICTORS, known_only, predictors
 from vcmetrics.confounders.rescored import TRANSFORMS, control_tampering, target_scopes, transform_tests
@@ -23,6 +23,7 @@ __all__ = [
     "known_only",
     "magnitudes",
     "predictors",
+    "stratified_scores",
     "systematic_variation",
     "target_scopes",
     "transform_tests",

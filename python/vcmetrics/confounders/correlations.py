@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from vcmetrics.sources.genes import some
 
 if TYPE_CHECKING:
     import pandas as pd
+
+FEW = 20  # perturbations whose orders are so few that they bound a p-value
 
 
 def correlations(
@@ -35,7 +38,8 @@ def correlations(
     Returns
     -------
     DataFrame, index (metric, covariate): ``spearman`` in [-1, 1], ``lower``, ``upper``, ``p_value`` (two-sided,
-    Student's t approximation), ``n`` perturbations with both; NaN where one of them does not vary or n < 3.
+    Student's t approximation, never below the 2 / n! that the orders of n perturbations allow), ``n`` perturbations
+    with both; NaN where one of them does not vary or n < 3.
 
     Raises
     ------
@@ -74,7 +78,9 @@ def _spearman(x: Any, y: Any, counts: Any, level: float) -> tuple[float, float, 
     found = spearmanr(x[used], y[used])
     drawn = replicates({"s": Parts("spearman", (x, y))}, counts)["s"]
     low, high = percentile_interval(drawn[:, None], level)
-    return float(found.statistic), float(low[0]), float(high[0]), float(found.pvalue), n
+    # the approximation says 0 for a perfect order, of three perturbations as of thirty
+    p = max(float(found.pvalue), 2.0 / math.factorial(n)) if n < FEW else float(found.pvalue)
+    return float(found.statistic), float(low[0]), float(high[0]), p, n
 
 
 def matched(covariates: pd.DataFrame, scores: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -153,3 +159,57 @@ def adjusted_scores(
     made = pd.DataFrame(out, index=known.index)
     made.attrs["r2"] = shares
     return made
+
+
+def stratified_scores(
+    covariates: pd.DataFrame, scores: Any, name: str = "effect_norm", *, n_strata: int = 10
+) -> pd.DataFrame:
+    """Scores stratum by stratum of a covariate: are only the strong effects predicted?
+
+    Parameters
+    ----------
+    covariates, scores
+        As in :func:`correlations`.
+    name
+        Covariate; perturbations without a value of it are left out.
+    n_strata
+        Strata of as equal numbers of perturbations as can be (10: deciles), in ascending order of the covariate; of
+        equal values the first rows come first. At most one a perturbation.
+
+    Returns
+    -------
+    DataFrame, index stratum (1 is lowest): ``lowest`` and ``highest`` value of the covariate, ``n`` perturbations, and
+    for every metric the mean of its defined values, in the metric's unit; NaN where there is none.
+
+    Raises
+    ------
+    DataError
+        If the perturbations differ, or none has the covariate.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"effect_norm": [3.0, 1.0, 2.0, 4.0]}, index=list("abcd"))
+    >>> stratified_scores(table, pd.Series([0.3, 0.1, 0.2, 0.5], index=list("abcd")), n_strata=2)["score"].tolist()
+    [0.15000000000000002, 0.4]
+    """
+    import pandas as pd
+
+    known, judged = matched(covariates, scores)
+    if name not in known.columns:
+        msg = f"{name!r} is not among the covariates ({some(list(known.columns), 12)})"
+        raise ValueError(msg)
+    if int(n_strata) != n_strata or n_strata < 1:
+        msg = f"n_strata is {n_strata!r}; pass a positive whole number"
+        raise ValueError(msg)
+    x = known[name].to_numpy(np.float64)
+    order = np.argsort(x, kind="stable")
+    order = order[np.isfinite(x[order])]
+    if not order.size:
+        msg = f"no perturbation has a value of {name!r}; take another covariate"
+        raise DataError(msg)
+    rows = []
+    for part in np.array_split(order, min(int(n_strata), order.size)):
+        ends = {"lowest": float(x[part[0]]), "highest": float(x[part[-1]]), "n": int(part.size)}
+        rows.append(ends | judged.iloc[part].mean().to_dict())
+    return pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="stratum"))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vcmetrics._errors import DataError
+from vcmetrics._errors import UnsuitedError
 
 Values = NDArray[np.float64]
 _REACH = 8.0  # bandwidths after which a value no longer counts
@@ -104,7 +104,7 @@ def empirical_null(values: Values, level: float = 0.05) -> EmpiricalNull:
 
     Raises
     ------
-    DataError
+    UnsuitedError
         If half of the values are equal, so that there is no spread to fit.
 
     Notes
@@ -129,7 +129,7 @@ def empirical_null(values: Values, level: float = 0.05) -> EmpiricalNull:
     low, high = central_interval(values)
     if not high > low:
         msg = "the middle half of the values is one number, so no null can be fitted; are genes or doubles constant?"
-        raise DataError(msg)
+        raise UnsuitedError(msg)
     inside = values[(values >= low) & (values <= high)]
     mean, sd = truncated_normal(inside, low, high)
     from scipy.special import ndtr

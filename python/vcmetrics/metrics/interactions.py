@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vcmetrics._errors import DataError
+from vcmetrics._errors import UnsuitedError
 from vcmetrics.metrics.empirical_null import EmpiricalNull, empirical_null
 from vcmetrics.metrics.gene_choice import GeneChoice
 from vcmetrics.metrics.pair import Pair
@@ -56,7 +56,7 @@ def deviations(pair: Pair, genes: Any = "top_expressed:1000") -> Deviations:
 
     Raises
     ------
-    DataError
+    UnsuitedError
         If no scored double has both singles.
     """
     pred, real = pair.profiles()
@@ -75,7 +75,7 @@ def deviations(pair: Pair, genes: Any = "top_expressed:1000") -> Deviations:
             "no scored double 'A+B' has both single perturbations among the observed or training ones; score with "
             "them, or give the training data (--train)"
         )
-        raise DataError(msg)
+        raise UnsuitedError(msg)
     return Deviations(tuple(names), *(np.concatenate([row[side] for row in rows]) for side in (0, 1)))
 
 

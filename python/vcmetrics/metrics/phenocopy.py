@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vcmetrics._errors import DataError
+from vcmetrics._errors import DataError, UnsuitedError
 from vcmetrics.backend.threads import resolve_threads
 from vcmetrics.metrics.distance.numbers import not_negative, positive, whole
 from vcmetrics.metrics.pair import Pair
@@ -46,7 +46,7 @@ def screen_of(pair: Pair) -> Screen:
     chosen = sorted((k for k, label in enumerate(train.labels) if label not in known), key=lambda k: train.labels[k])
     if not chosen:
         msg = "all training perturbations are scored ones; give training data that hold others"
-        raise DataError(msg)
+        raise UnsuitedError(msg)
     seen = train.mean[chosen] - (real.control if train.control is None else train.control)
     labels = (*pair.perturbations, *(train.labels[k] for k in chosen))
     return Screen(labels, pair.n, np.concatenate([real.effect, seen]), np.concatenate([pred.effect, seen]))

@@ -213,7 +213,7 @@ def r2_weighted(
     weights, flat
         See :mod:`vcmetrics.metrics.gene_weights`.
     zero_weights
-        Where all weights are 0: ``nan``, or ``uniform`` (Shift takes the unweighted R²).
+        Where all weights are 0 or undefined: ``nan``, or ``uniform`` (Shift takes the unweighted R²).
     genes, exclude, alpha
         See :mod:`vcmetrics.metrics.gene_choice`.
     undefined
@@ -243,7 +243,7 @@ def r2_weighted(
     out = np.full(pair.n, np.nan)
     for p, w in enumerate(gene_weights(pair, weights, flat, genes, exclude, alpha)):
         at = choice.of(p)
-        given = None if zero_weights == "uniform" and not w.any() else w
+        given = None if zero_weights == "uniform" and not np.nansum(w) > 0 else w
         out[p] = determination(
             effects.real(p)[at],
             effects.pred(p)[at],

@@ -188,7 +188,7 @@ class MetricSpec:
 
 
 _TABLE: RowTable[MetricSpec] = RowTable(
-    "metric", "vcmetrics.metrics", _FAMILIES, lambda spec: spec.family, "list_metrics"
+    "metric", "vcmetrics.metrics", _FAMILIES, lambda spec: spec.family, "list_metrics() or `vcmetrics metrics`"
 )
 register = _TABLE.register
 rows = _TABLE.rows

@@ -75,7 +75,7 @@ class RowTable(Generic[Row]):
             from difflib import get_close_matches
 
             near = get_close_matches(str(name), self._names, n=3)
-            hint = f"did you mean {', '.join(near)}?" if near else f"see {self._listing}()"
+            hint = f"did you mean {', '.join(near)}?" if near else f"see {self._listing}"
             msg = f"{self._what} {name!r} is not known; {hint}"
             raise ValueError(msg)
         return self._rows[self._names[name]]

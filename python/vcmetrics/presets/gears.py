@@ -16,6 +16,7 @@ from vcmetrics.presets.literature import (
 from vcmetrics.presets.page import Page
 
 _TOP = "t_test:20"
+_VARIABLE = "top_variable:200"
 
 PRESET = paper(
     name="gears",
@@ -31,6 +32,9 @@ PRESET = paper(
         member("effect_pearson", "pearson_de", reference="none", genes="t_test:20", undefined="zero"),
         member("effect_pearson", "pearson_delta", undefined="zero"),
         *lengths("effect_pearson", "pearson_delta_top{}", "t_test:{}", (20, 50, 100, 200), undefined="zero"),
+        member("squared_error", "mse_top200_hvg", genes=_VARIABLE),
+        member("effect_pearson", "pearson_top200_hvg", reference="none", genes=_VARIABLE, undefined="zero"),
+        member("effect_pearson", "pearson_delta_top200_hvg", genes=_VARIABLE, undefined="zero"),
         member("direction_correct", "frac_correct_direction_20", genes=_TOP),
         member("direction_opposite", "frac_opposite_direction_20", genes=_TOP),
         member("direction_one_zero", "frac_0/1_direction_20", genes=_TOP),
@@ -42,7 +46,7 @@ PRESET = paper(
         member("in_range", "frac_in_range_45_55", genes=_TOP, low=0.45, high=0.55),
         member("fold_change_gap", "fold_change_gap_up_3", above=3.0),
         member("fold_change_gap", "fold_change_gap_up_10", above=10.0),
-        member("fold_change_gap", "fold_change_gap_down_0.33", below=0.33),
+        member("fold_change_gap", "fold_change_gap_down_0.33", below=0.333),
         member("fold_change_gap", "fold_change_gap_down_0.1", below=0.1),
     ),
     page=Page(
@@ -51,13 +55,16 @@ PRESET = paper(
         reference="The control; none where profiles themselves are correlated.",
         genes="All genes; the 20, 50, 100 and 200 of the largest |t| of the perturbation's cells against the control; "
         "the "
-        "first 20 also without genes that the perturbation does not express.",
+        "first 20 also without genes that the perturbation does not express; the 200 whose means vary most over the "
+        "conditions.",
         ties=ZERO,
         aggregation=PER_PERTURBATION,
     ),
     quirks=(
         "Its processed Replogle data are scaled to 4,000 counts a cell: --set target_sum=4000.",
-        "The correlation over 200 highly variable genes is left out: that list comes with its data.",
+        "Highly variable genes are those of the scored conditions and the control; the source takes all conditions of "
+        "its data, training ones among them.",
+        "fold_change_gap_down_0.33 compares with 0.333, as the source does.",
         "Ranges (frac_in_range) read single cells, and are left out where several presets are scored, unless asked for "
         "(cells=True, --cells).",
         "Of genes with equal |t| the first in the order of the data is taken.",

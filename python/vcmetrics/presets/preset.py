@@ -302,7 +302,9 @@ class Preset:
             else:
                 known = [*sorted(_CHANGEABLE), *(f"de.{n}" for n in sorted(_names(DERules))), *self.spellings]
                 near = get_close_matches(key, known, 3)
-                hint = f"did you mean {', '.join(near)}?" if near else "see `vcmetrics info` for all settings"
+                hint = (
+                    f"did you mean {', '.join(near)}?" if near else f"`vcmetrics info --preset {self.name}` lists all"
+                )
                 msg = f"preset {self.name!r} has no setting {key!r}; {hint}"
                 raise DataError(msg)
         return replace(self, de=replace(de, **inner), **top)

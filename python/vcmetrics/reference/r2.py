@@ -109,7 +109,7 @@ def r2_weighted(
     chosen = gene_choice(pair, genes, exclude, alpha)
     out = []
     for p, ws in enumerate(gene_weights(pair, weights, flat, genes, exclude, alpha)):
-        if zero_weights == "uniform" and all(w == 0 for w in ws):
+        if zero_weights == "uniform" and all(w == 0 or math.isnan(w) for w in ws):
             ws = [1.0] * len(ws)
         x, y = ([float(t[p, g]) for g in chosen[p]] for t in (pred, real))
         out.append(determination(y, x, _scale(pair, p, chosen[p]), ws))

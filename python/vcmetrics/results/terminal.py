@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from vcmetrics.results.files import counts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from rich.console import Console
 
     from vcmetrics.results.score_result import ScoreResult
@@ -129,6 +131,14 @@ def print_score(result: ScoreResult, console: Console) -> None:
     )
 
 
+def reason_lines(result: ScoreResult) -> list[str]:
+    """Why aggregates are undefined, metrics of one reason together."""
+    by_reason: dict[str, list[str]] = {}
+    for metric, why in result.reasons.items():
+        by_reason.setdefault(why, []).append(metric)
+    return [f"{', '.join(metrics)}: {why}" for why, metrics in by_reason.items()]
+
+
 _SIGNS = {"above": "green", "below": "red", "equal": "yellow", "split": "yellow", "none": "dim"}
 
 
@@ -160,16 +170,26 @@ def print_scores(results: ScoreResults, console: Console) -> None:
     def say(text: str, style: str) -> None:
         console.print(text, style=style, markup=False, highlight=False)
 
-    for preset, result in results.items():
-        for note in (*result.notes, *(f"{m}: {why}" for m, why in result.reasons.items())):
-            say(f"{preset}: {note}", "yellow")
-    for preset, why in results.left_out.items():
-        say(f"{preset} is left out: {why}", "dim")
+    notes = {name: (*result.notes, *reason_lines(result)) for name, result in results.items()}
+    for note, presets in by_text(notes).items():
+        who = "every preset" if len(presets) == len(results) > 1 else ", ".join(presets)
+        say(f"{who}: {note}", "yellow")
+    for why, presets in by_text({name: (why,) for name, why in results.left_out.items()}).items():
+        say(f"{', '.join(presets)} {'are' if len(presets) > 1 else 'is'} left out: {why}", "dim")
     for line in disagreement_lines(results):
         say(line, "bold")
     n = {sum(len(c.perturbations) for c in result.contexts) for result in results.values()}
     total = seconds(sum(results.timings.values()))
     say(f"{max(n, default=0)} perturbations, {len(results)} presets, {total}", "dim")
+
+
+def by_text(texts: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
+    """Text -> the presets that say it, so that none is read many times."""
+    found: dict[str, list[str]] = {}
+    for preset, said in texts.items():
+        for text in said:
+            found.setdefault(text, []).append(preset)
+    return found
 
 
 def disagreement_lines(results: ScoreResults) -> list[str]:

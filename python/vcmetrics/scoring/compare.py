@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vcmetrics._errors import DataError
+from vcmetrics._errors import DataError, UnsuitedError
 from vcmetrics.metrics import registry
 from vcmetrics.metrics.aggregate import Parts, aggregate, parts_of
 from vcmetrics.metrics.pair import Pair
@@ -50,9 +50,12 @@ class Clock:
         self._last = now
 
 
-def metric_values(pair: Pair, settings: Settings, *, single: bool) -> tuple[dict[str, Any], dict[str, Array]]:
+def metric_values(
+    pair: Pair, settings: Settings, *, single: bool
+) -> tuple[dict[str, Any], dict[str, Array], dict[str, str]]:
     """Values per perturbation by registry name, components of ratios included; and what panel values are made of.
 
+    Third, by name in the results, why metrics find nothing to score in these data: their values are undefined.
     ``single``: both sides are stored in single precision, so a preset that rounds profiles derives from rounded ones.
     """
     common = settings.preset.settings()
@@ -60,6 +63,7 @@ def metric_values(pair: Pair, settings: Settings, *, single: bool) -> tuple[dict
     embedded: dict[str, Pair] = {}
     out: dict[str, Any] = {}
     panels: dict[str, Array] = {}
+    unsuited: dict[str, str] = {}
     names = keys_of(settings.members)
     for member in settings.members:
         spec, name = registry.get(member.metric), names[member.output]
@@ -76,10 +80,16 @@ def metric_values(pair: Pair, settings: Settings, *, single: bool) -> tuple[dict
         for part in parts_behind(spec):
             key = part_key(name, spec, part)
             if key not in out or part is spec:
-                out[key] = np.ma.asarray(part.evaluate(seen, parameters))
+                try:
+                    out[key] = np.ma.asarray(part.evaluate(seen, parameters))
+                except UnsuitedError as error:
+                    if settings.named:
+                        raise
+                    out[key] = np.ma.asarray(np.full(pair.n, np.nan))
+                    unsuited[member.output] = str(error)
         if spec.panel_values is not None:
             panels[name] = spec.panel_values(seen, **spec.parameters(parameters))
-    return out, panels
+    return out, panels, unsuited
 
 
 def keys_of(members: Sequence[Member]) -> dict[str, str]:
@@ -317,8 +327,9 @@ def compare(
 
 def scored_of(got: Gathered, settings: Settings, clock: Clock) -> Scored:
     """The values of the metrics of what was gathered."""
-    by_metric, panels = metric_values(got.pair, settings, single=got.single)
+    by_metric, panels, unsuited = metric_values(got.pair, settings, single=got.single)
     panel, reasons = aggregates(by_metric, settings)
+    reasons |= unsuited
     values = {output: by_metric[name] for output, name in keys_of(settings.members).items() if name in by_metric}
     clock.lap("metrics")
     parts = aggregate_parts(by_metric, panels, settings)

@@ -77,6 +77,16 @@ def check_counts(scan: Scan, *, fractional: bool, limit: float) -> None:
         raise DataError(msg)
 
 
+def check_totals(scan: Scan) -> None:
+    """Counts may be odd where the rules do not check them, but a cell's share of its total needs one above 0."""
+    if scan.minimum < 0 and (np.asarray(scan.facts["totals"]) <= 0).any():
+        msg = (
+            f"{scan.name}: {scan.facts['n_negative']} values are negative (first: {scan.at('negative')}), and cells "
+            "sum to 0 or less; pass raw counts or log1p-normalised values"
+        )
+        raise DataError(msg)
+
+
 def check_lognorm(scan: Scan, *, limit: float) -> None:
     """Log-normalised values: none negative, not all whole numbers, none above log1p of the largest total allowed."""
     facts = scan.facts
@@ -135,7 +145,10 @@ def effective_type(scan: Scan, preset: Preset, *, predicted: bool) -> str:
     if kind == "values":
         return "discrete"
     if kind == "guess":
-        return guess(scan, discrete=preset.discrete)
+        guessed = guess(scan, discrete=preset.discrete)
+        if guessed == "counts":
+            check_totals(scan)
+        return guessed
     if kind == "autodetect":
         kind = "counts" if preset.discrete else autodetect(np.asarray(scan.facts["totals"]))
     if preset.check_values:
@@ -144,4 +157,6 @@ def effective_type(scan: Scan, preset: Preset, *, predicted: bool) -> str:
             check_counts(scan, fractional=preset.allow_fractional and predicted, limit=limit)
         else:
             check_lognorm(scan, limit=limit)
+    elif kind == "counts" and not preset.discrete:
+        check_totals(scan)
     return "discrete" if preset.discrete else kind

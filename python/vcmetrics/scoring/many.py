@@ -129,7 +129,7 @@ def score_presets(
             label = control_label(one) if control is None else control
             how: dict[str, Any] = {"batch_col": batch_col, "train": train_cells, "reading": reading}
             if everything and one.input_type == "values" and autodetect(real_totals()) == "counts":
-                msg = f"its values are scored as they are, and these are counts; name it: preset={one.name!r}"
+                msg = "its values are scored as they are, and these are counts; name it (preset=, --preset)"
                 raise DataError(msg)
             jobs = data_jobs(real_cells, pred_cells, pert_col, label, context_col, settings, None, **how)
             wanted = Wanted(replace(settings, progress=steps), label, jobs, apart)
@@ -150,7 +150,10 @@ def score_presets(
             else:
                 wanted.append(ready)
         if not wanted:
-            reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
+            by_reason: dict[str, list[str]] = {}
+            for name, why in left_out.items():
+                by_reason.setdefault(why, []).append(name)
+            reasons = "; ".join(f"{', '.join(names)}: {why}" for why, names in by_reason.items())
             msg = f"no preset can score these data ({reasons})"
             raise DataError(msg)
         clock.lap("opening and labels")
@@ -257,6 +260,6 @@ def check_rank_test(ready: Wanted, before: Sequence[Wanted]) -> None:
     if others and not mine <= others:
         msg = (
             "its rank test is another one than that of the presets before it, and would sort all cells again; "
-            f"name it: preset={ready.name!r}"
+            "name it (preset=, --preset)"
         )
         raise DataError(msg)

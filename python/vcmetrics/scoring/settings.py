@@ -39,6 +39,7 @@ class Settings:
     arithmetic: str
     n_threads: int
     progress: Steps | None
+    named: bool = False  # metrics asked for by name: what does not suit the data is then an error
 
     @property
     def needs(self) -> Needs:
@@ -121,6 +122,7 @@ def resolve_settings(
         arithmetic=arithmetic,
         n_threads=resolve_threads(n_threads),
         progress=None if progress is None else Steps(progress),
+        named=metrics is not None,
     )
 
 

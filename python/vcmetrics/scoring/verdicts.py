@@ -57,7 +57,7 @@ def baseline_values(got: Gathered, settings: Settings) -> dict[str, float]:
     chosen = judged(settings)
     if not chosen.members:
         return {}
-    values, _ = metric_values(mean_baseline(got.pair), chosen, single=got.single)
+    values, *_ = metric_values(mean_baseline(got.pair), chosen, single=got.single)
     return aggregates(values, chosen)[0]
 
 

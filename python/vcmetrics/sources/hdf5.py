@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import re
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -55,7 +56,7 @@ class HDF5File:
             return h5py.File(self.path, "r", locking="best-effort")
         except OSError as error:
             text = one_line(error)
-            if "lock" in text:
+            if re.search(r"\block\b", text):  # and not the "sblock" of a truncated file
                 msg = f"{self.name}: is open for writing elsewhere ({text}); close it there first"
             else:
                 msg = (

@@ -112,7 +112,7 @@ class Measured:
         """Perturbation → value, those without a row left out."""
         name = registry.get(metric).name
         chosen = replace(self.settings, members=(Member(name, name, parameters),))
-        by_metric, _ = metric_values(self.pair, chosen, single=self.single)
+        by_metric, *_ = metric_values(self.pair, chosen, single=self.single)
         found = np.ma.asarray(by_metric[name])
         data, gone = found.data.tolist(), np.ma.getmaskarray(found).tolist()
         return {p: float(v) for p, v, g in zip(self.pair.perturbations, data, gone, strict=True) if not g}

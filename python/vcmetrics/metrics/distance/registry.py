@@ -100,7 +100,7 @@ _TABLE: RowTable[DistanceSpec] = RowTable(
     "vcmetrics.metrics.distance",
     FAMILIES,
     lambda spec: spec.formula.__module__.rpartition(".")[2],
-    "list_distances",
+    "list_distances() or `vcmetrics distance --list`",
 )
 register = _TABLE.register
 rows = _TABLE.rows
