@@ -56,8 +56,7 @@ struct ValueFacts {
   bool nonzero = false;
 };
 
-// Sums of one gene's list of one group; every sum runs over 16 lanes (entry i to lane i % 16), lanes are
-// combined by halving.
+// Sums of one gene's list of one group, each in the order of the list: the bits of row_sums.hpp.
 struct SumsJob {
   Record record;
   const void* values;

@@ -44,7 +44,10 @@ def test_sizes(monkeypatch):
         assert memory.resolve_budget(given) == wanted, given
 
 
-@pytest.mark.parametrize("wrong", ["", "much", "4 GiB of it", "-1GB", "0", 0, 1, -5, 0.0, float("nan"), "120%", "1KB"])
+@pytest.mark.parametrize(
+    "wrong",
+    ["", "much", "4 GiB of it", "-1GB", "0", 0, 1, -5, 0.0, float("nan"), float("inf"), "9" * 400, "120%", "1KB"],
+)
 def test_wrong_sizes(wrong):
     with pytest.raises(ValueError, match="memory_budget"):
         memory.resolve_budget(wrong)
@@ -68,6 +71,14 @@ def test_version_2(machine):
     files |= {f"{group}/memory.max": f"{3 * GIB}\n", f"{group}/memory.current": f"{2 * GIB}\n"}
     files |= {f"{group}/memory.stat": f"anon 1\ninactive_file {GIB}\n"}
     assert memory.available_memory(machine(**files)) == 2 * GIB
+
+
+def test_version_2_slows_down_before_its_limit(machine):
+    group = "sys/fs/cgroup/a"
+    files = {"proc/self/cgroup": "0::/a\n", f"{group}/memory.current": f"{GIB}\n", f"{group}/memory.stat": "anon 1\n"}
+    for most, high, left in (("max", 3 * GIB, 2 * GIB), (4 * GIB, "max", 3 * GIB), (4 * GIB, 2 * GIB, GIB)):
+        files |= {f"{group}/memory.max": f"{most}\n", f"{group}/memory.high": f"{high}\n"}
+        assert memory.available_memory(machine(**files)) == left
 
 
 def test_version_1(machine):

@@ -100,6 +100,22 @@ def test_bytes(n):
         assert opened(written) == content
 
 
+@pytest.mark.parametrize("n", [63, 64, 65, 66, 67, BLOCK - 70, BLOCK - 9, BLOCK - 1, BLOCK, BLOCK + 1, BLOCK + 17])
+@pytest.mark.parametrize("symbols", [1, 2, 3, 64, 65, 256])
+def test_few_symbols_and_runs_at_the_edges_of_blocks(n, symbols):
+    rng = np.random.default_rng(n + symbols)
+    some = rng.choice(256, symbols, replace=False).astype(np.uint8)
+    even = rng.choice(some, n)
+    runs = np.repeat(rng.choice(some, n), rng.integers(12, 21, n))[:n]  # around the shortest run that is told
+    lone = np.full(n, some[0])
+    lone[rng.integers(0, n, 3)] = some[-1]
+    ends = np.resize(some, n)
+    ends[:17] = ends[-17:] = some[0]
+    for content in (even, runs, lone, ends):
+        written, _ = frame([(content.tobytes(), None)])
+        assert opened(written) == content.tobytes()
+
+
 @pytest.mark.parametrize("dtype", ["<f4", "<i4", "<f8", "<i8"])
 @pytest.mark.parametrize("n", [0, 1, 7, 1023, 1024, 1025, 40_000, BLOCK + 3])
 def test_planes(dtype, n):

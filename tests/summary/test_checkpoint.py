@@ -129,3 +129,51 @@ def test_other_data_are_refused(tmp_path, screen):
         vcm.summarize(adata, **KEYWORDS, fields=SUMS, checkpoint=at)
     with pytest.raises(vcm.DataError, match="is no directory"):
         vcm.summarize(adata, **KEYWORDS, fields=SUMS, checkpoint=tmp_path / "nowhere" / "state")
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path, screen):
+    adata, at = screen(), tmp_path / "state"
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for name in (f".state.{gone.pid}.part", f".state.{os.getppid()}.part", ".state.x.part", f".other.{gone.pid}.part"):
+        (tmp_path / name).write_bytes(b"half")
+    vcm.summarize(adata, **KEYWORDS, fields=SUMS, checkpoint=at)
+    left = {p.name for p in tmp_path.iterdir()}
+    assert left == {f".state.{os.getppid()}.part", ".state.x.part", f".other.{gone.pid}.part"}
+
+
+def test_begun_whole_and_resumed_in_blocks(tmp_path, monkeypatch, screen, same_bytes):
+    """A matrix stored by gene is turned over where the budget holds it, and read in bands where not."""
+    adata, data, at = screen(order="shuffled"), tmp_path / "x.h5ad", tmp_path / "state"
+    made = adata.copy()
+    made.X = made.X.tocsc()
+    made.write_h5ad(data)
+    whole = vcm.summarize(adata, **KEYWORDS, fields=SUMS)
+    monkeypatch.setattr(cell_pass, "BLOCK_VALUES", 100)
+    for first, then in ((1 << 30, 20_000), (20_000, 1 << 30)):
+        assert interrupted(data, at, 2, **KEYWORDS, fields=SUMS, memory_budget=first)
+        assert at.exists()
+        same_bytes(whole, vcm.summarize(data, **KEYWORDS, fields=SUMS, checkpoint=at, memory_budget=then))
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, -1])
+def test_truncated(size, tmp_path, screen):
+    adata, at = screen(), tmp_path / "state"
+    assert interrupted(adata, at, 2, **KEYWORDS, fields=SUMS, memory_budget=20_000)
+    at.write_bytes(at.read_bytes()[:size])
+    with pytest.raises(vcm.DataError, match="cannot be read"):
+        vcm.summarize(adata, **KEYWORDS, fields=SUMS, checkpoint=at)
+
+
+@pytest.mark.parametrize("compression", [None, "gzip"])
+@pytest.mark.parametrize("value", [float("nan"), -2.0])
+def test_a_bad_value_behind_the_first_blocks_is_named(value, compression, tmp_path, screen):
+    adata, data = screen(order="shuffled"), tmp_path / "x.h5ad"
+    adata.X.data = adata.X.data.astype("f4")
+    k = adata.X.data.size * 3 // 4
+    adata.X.data[k] = value
+    row = int(adata.X.indptr.searchsorted(k, "right")) - 1
+    adata.write_h5ad(data, compression=compression)
+    for fields in (SUMS, FIELDS):
+        with pytest.raises(vcm.DataError, match=rf"first: {value} in cell {row}, gene {adata.X.indices[k]}\)"):
+            vcm.summarize(data, **KEYWORDS, fields=fields, memory_budget=5_000)

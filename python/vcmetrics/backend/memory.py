@@ -120,6 +120,8 @@ def resolve_budget(memory_budget: object) -> int:
         if found is None:
             raise ValueError(wrong)
         number, unit = float(found[1]), found[2]
+        if number == float("inf"):
+            raise ValueError(wrong)
         if unit == "%":
             share, size = number / 100, None
         elif unit == "" and 0 < number <= 1:
@@ -129,7 +131,7 @@ def resolve_budget(memory_budget: object) -> int:
     elif isinstance(memory_budget, float) and memory_budget <= 1:
         share, size = memory_budget, None
     else:
-        share, size = None, int(memory_budget) if memory_budget == memory_budget else 0
+        share, size = None, int(memory_budget) if abs(memory_budget) < float("inf") else 0
     if share is not None:
         if not 0 < share <= 1:
             raise ValueError(wrong)
@@ -187,11 +189,14 @@ def _control_groups(base: Path) -> Iterator[int]:
 
 def _room(folder: Path, limit: str, usage: str, droppable: str) -> int | None:
     try:
-        text = (folder / limit).read_text().strip()
-        if text == "max" or int(text) >= 1 << 60:  # version 1 writes a huge number for none
+        limits = [(folder / limit).read_text().strip()]
+        if limit == "memory.max" and (folder / "memory.high").exists():  # beyond it the group is slowed down
+            limits.append((folder / "memory.high").read_text().strip())
+        known = [int(text) for text in limits if text != "max"]
+        if not known or min(known) >= 1 << 60:  # version 1 writes a huge number for none
             return None
         used = int((folder / usage).read_text())
         stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-        return int(text) - used + int(stat.get(droppable, 0))
+        return min(known) - used + int(stat.get(droppable, 0))
     except (OSError, ValueError):
         return None

@@ -106,7 +106,7 @@ class LazyBlocks:
         for k in range(first, last):
             begin, end = int(self.starts[k]), int(self.starts[k + 1])
             values = getattr(self._held[k], part)
-            if len(values) < end - begin:
+            if len(values) != end - begin:
                 msg = f"{self.name}: block {k} was computed with other lengths of rows before; it must not change"
                 raise DataError(msg)
             out.append(values[max(start, begin) - begin : min(stop, end) - begin])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import time
 from collections.abc import Mapping
@@ -18,6 +19,16 @@ from vcmetrics.summary.archive import map_archive, write_archive
 Array = NDArray[Any]
 FORMAT = 1
 EVERY = 20.0  # seconds between two writings
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 class Checkpoint:
@@ -45,8 +56,16 @@ class Checkpoint:
         if not self.path.parent.is_dir():
             msg = f"checkpoint {str(self.path)!r}: {str(self.path.parent)!r} is no directory; make it first"
             raise DataError(msg)
+        self._clear()
         if self.path.exists():
             self._read()
+
+    def _clear(self) -> None:
+        """Remove what processes of this machine that were killed while writing have left."""
+        for left in self.path.parent.glob(f".{glob.escape(self.path.name)}.*.part"):
+            pid = left.name.split(".")[-2]
+            if pid.isdecimal() and not _alive(int(pid)):
+                left.unlink(missing_ok=True)
 
     def _read(self) -> None:
         way_out = "remove it, or pass another checkpoint="

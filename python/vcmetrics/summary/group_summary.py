@@ -480,6 +480,12 @@ def run_pass(
     """One call of the compiled pass, on values that NumPy makes first where the recipe wants them."""
     from vcmetrics import _core
 
+    if "log1p_square" in recipe.fields and "log1p" not in recipe.fields:
+        # the compiled pass makes both or none
+        both = replace(recipe, fields=recipe.fields | {"log1p"})
+        found = run_pass(pairs, both, deeper, n_threads=n_threads, progress=progress)
+        return [{name: table for name, table in tables.items() if name != "log1p"} for tables in found]
+
     kernel = SINGLE_PRECISION.get(recipe.key)
     if kernel is not None:
         made: dict[int, Side] = {}

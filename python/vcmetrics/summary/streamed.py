@@ -27,10 +27,14 @@ def require_good(name: str, facts: dict[str, Any], *, counts: bool) -> None:
         If any is not finite, or negative where counts are wanted.
     """
     if facts["n_nonfinite"]:
-        msg = f"{name}: X holds {facts['n_nonfinite']} values that are NaN or infinite; replace or remove them"
+        first = facts["first_nonfinite"]
+        at = "" if first is None else f" (first: {first[2]} in cell {first[0]}, gene {first[1]})"
+        msg = f"{name}: X holds {facts['n_nonfinite']} values that are NaN or infinite{at}; replace or remove them"
         raise DataError(msg)
     if counts and facts["n_negative"]:
-        msg = f"{name}: counts must not be negative, but {facts['n_negative']} values are; pass raw counts"
+        first = facts["first_negative"]
+        at = "" if first is None else f" (first: {first[2]} in cell {first[0]}, gene {first[1]})"
+        msg = f"{name}: counts must not be negative, but {facts['n_negative']} values are{at}; pass raw counts"
         raise DataError(msg)
 
 

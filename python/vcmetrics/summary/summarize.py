@@ -170,7 +170,9 @@ def summarize(
                 ),
             )
         kept = None
-        if wanted <= set(SUMS) and cells.streams():
+        # a run that was begun without reading block by block has not kept the totals of the cells
+        begun = state is not None and bool(state.arrays) and "totals" not in state.arrays
+        if wanted <= set(SUMS) and cells.streams() and not begun:
             how: dict[str, Any] = {"n_threads": threads, "progress": progress, "checkpoint": state}
             tables, cell_totals = streamed_sums(cells, groups, recipe, **how)
             totals = totals_of_groups(cell_totals, groups)
@@ -357,8 +359,7 @@ def differential_expression(
         Read this layer in place of ``X``.
     device
         ``"auto"`` and ``"cpu"``: the CPU. ``"cuda"`` (mode ``"reference"``) ranks on the GPU, in batches of groups that
-        fit its memory; means are the CPU's, without ranks, and agree to their last digits. U and ties are the same
-        integers, so statistic, p-values and fdr are equal.
+        fit its memory; means are the CPU's. U and ties are the same integers, so statistic, p-values and fdr are equal.
     n_threads
         On the CPU (None: all that this process may use). Results do not depend on them.
     memory_budget
