@@ -70,9 +70,9 @@ void add_rows(const GatherSide& side, std::int64_t n_cols, Key key, double scale
     job.first_gene = ranges[static_cast<std::size_t>(range)];
     job.n_genes = ranges[static_cast<std::size_t>(range) + 1] - job.first_gene;
     for (std::int64_t row = 0; row < rows.n_rows; ++row) {
+      if (row % 1024 == 0 && stop.load(std::memory_order_relaxed)) return;
       const std::int64_t group = side.codes[row];
       if (group < 0) continue;
-      if (row % 1024 == 0 && stop.load(std::memory_order_relaxed)) return;
       const double total = side.totals[row];
       const bool good = key != Key::ratio || (std::isfinite(total) && total >= 0);
       job.unit = key != Key::ratio ? 0.0 : total > 0 ? total / scale : 1.0;
