@@ -1,4 +1,4 @@
-"""Rows by name, found in modules that are imported when the first row is asked for."""
+"""Rows by name, found in modules that are imported, one after the other, until the row is there."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class RowTable(Generic[Row]):
         self._family_of, self._listing = family_of, listing
         self._rows: dict[str, Row] = {}
         self._names: dict[str, str] = {}
-        self._loaded = False
+        self._unread = list(self._families)
 
     def register(self, row: Row) -> Row:
         """Add a row; a name or alias that is taken raises."""
@@ -56,11 +56,12 @@ class RowTable(Generic[Row]):
         self._rows[row.name] = row
         return row
 
-    def _load(self) -> None:
-        if not self._loaded:
-            for family in self._families:
-                import_module(f"{self._package}.{family}")
-            self._loaded = True
+    def _load(self, until: str | None = None) -> None:
+        """Import the families, in their order: all of them, or up to the one that has the name ``until``."""
+        while self._unread and (until is None or until not in self._names):
+            family = self._unread[0]
+            import_module(f"{self._package}.{family}")
+            self._unread.remove(family)
 
     def rows(self) -> Iterator[Row]:
         """All rows, family by family, in the order of registration; which module was imported first is the same."""
@@ -70,7 +71,7 @@ class RowTable(Generic[Row]):
 
     def get(self, name: str) -> Row:
         """Row by its name or an alias."""
-        self._load()
+        self._load(name)
         if name not in self._names:
             from difflib import get_close_matches
 
