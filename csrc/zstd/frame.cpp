@@ -36,7 +36,7 @@ void FrameWriter::add(Item item) {
 void FrameWriter::add_bytes(const std::uint8_t* from, std::int64_t n) {
   add({{}, 0, n, 1, n, 0, 0, 0});
   now_.plain.resize(std::max(now_.plain.size(), static_cast<std::size_t>(now_.n_plain)));
-  std::memcpy(now_.plain.data() + now_.items.back().plain, from, static_cast<std::size_t>(n));
+  std::copy(from, from + n, now_.plain.begin() + now_.items.back().plain);  // n may be 0, from null then
 }
 
 void FrameWriter::add_planes(const ChunkedView& array, std::int64_t begin, std::int64_t end,

@@ -20,6 +20,7 @@ void Xxh64::stripe(const std::uint8_t* from) {
 }
 
 void Xxh64::add(const std::uint8_t* from, std::int64_t n) {
+  if (n == 0) return;  // from may be null
   total_ += n;
   if (n_rest_ > 0) {
     const std::int64_t taken = std::min<std::int64_t>(kStripe - n_rest_, n);
