@@ -8,8 +8,6 @@ from pandas.testing import assert_frame_equal, assert_series_equal
 from scipy.sparse import csr_matrix
 
 import vcmetrics as vcm
-from vcmetrics.backend import gpu
-from vcmetrics.backend.compiled import CompiledKernels, numpy_address
 
 RNG = np.random.default_rng(0)
 CELLS = RNG.poisson(2.0, (203, 21)).astype(np.float32)
@@ -21,14 +19,6 @@ CASES = [
     ("mmd", {"kernel": "rbf", "gamma": [0.1, 0.5], "estimator": "u"}),
     ("mmd", {"kernel": "rbf", "gamma": "median"}),
 ]
-
-
-@pytest.fixture
-def gpu_by_twin(monkeypatch):
-    twin = pytest.importorskip("vcmetrics._cuda_twin", reason="built with VCM_CUDA_TWIN=OFF")
-    engine = gpu.Engine(np, CompiledKernels(np, twin, numpy_address, lambda: 0))
-    monkeypatch.setattr(gpu, "resolve_device", lambda device, **_: "cuda" if device == "cuda" else "cpu")
-    monkeypatch.setattr(gpu, "engine", lambda: engine)
 
 
 def agree(metric, parameters):

@@ -7,8 +7,6 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import vcmetrics as vcm
-from vcmetrics.backend import gpu
-from vcmetrics.backend.compiled import CompiledKernels, numpy_address
 from vcmetrics.retrieval.pairs import METRICS
 
 RNG = np.random.default_rng(0)
@@ -18,14 +16,6 @@ REAL = RNG.normal(size=(26, 40)).astype(np.float32)
 PRED = (REAL[1:] + RNG.normal(size=(25, 40))).astype(np.float32)
 PRED[3] = REAL[5]
 HOW = {"labels": LABELS, "real_labels": ["ctrl", *LABELS], "genes": GENES, "control": "ctrl", "return_distances": True}
-
-
-@pytest.fixture
-def gpu_by_twin(monkeypatch):
-    twin = pytest.importorskip("vcmetrics._cuda_twin", reason="built with VCM_CUDA_TWIN=OFF")
-    engine = gpu.Engine(np, CompiledKernels(np, twin, numpy_address, lambda: 0))
-    monkeypatch.setattr(gpu, "resolve_device", lambda device, **_: "cuda" if device == "cuda" else "cpu")
-    monkeypatch.setattr(gpu, "engine", lambda: engine)
 
 
 def agree(metric, scope, **more):

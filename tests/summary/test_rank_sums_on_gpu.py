@@ -10,17 +10,6 @@ from pandas.testing import assert_frame_equal
 from scipy.sparse import csr_matrix
 
 import vcmetrics as vcm
-from vcmetrics.backend import gpu
-from vcmetrics.backend.compiled import CompiledKernels, numpy_address
-
-
-@pytest.fixture
-def gpu_by_twin(monkeypatch):
-    twin = pytest.importorskip("vcmetrics._cuda_twin", reason="built with VCM_CUDA_TWIN=OFF")
-    engine = gpu.Engine(np, CompiledKernels(np, twin, numpy_address, lambda: 0))
-    monkeypatch.setattr(gpu, "resolve_device", lambda device, **_: "cuda" if device == "cuda" else "cpu")
-    monkeypatch.setattr(gpu, "engine", lambda: engine)
-    return engine
 
 
 def cells(sparse=True, logged=False):
