@@ -56,19 +56,9 @@ class RemoteCells(Cells):
     """:class:`Cells` that are scanned, and passed over, on a cluster."""
 
     def __init__(self, store: Any, layer: str | None, client: Client) -> None:
-        self._store = store
+        self._name(store, layer)
         self._client = client
-        self.layer = layer
-        self.name = store.name
-        self.n_obs, self.n_vars = store.n_obs, store.n_vars
-        if self.n_obs == 0 or self.n_vars == 0:
-            what = "cells" if self.n_obs == 0 else "genes"
-            msg = f"{self.name}: has no {what} ({self.n_obs} × {self.n_vars})"
-            raise DataError(msg)
-        self.genes = store.genes()
         self._pieces, self._matrices = pieces_of(store, layer, PIECES_A_THREAD * n_threads(client))
-        self._order = None
-        self._rows = self._found = self._fingerprint = None
 
     @property
     def dtype(self) -> np.dtype[Any]:

@@ -106,6 +106,11 @@ class Cells:
     """
 
     def __init__(self, store: Store, layer: str | None = None) -> None:
+        self._name(store, layer)
+        self._matrix = store.matrix(layer)
+
+    def _name(self, store: Store, layer: str | None) -> None:
+        """Everything but the matrix."""
         self._store = store
         self.layer = layer
         self.name = store.name
@@ -115,7 +120,6 @@ class Cells:
             msg = f"{self.name}: has no {what} ({self.n_obs} × {self.n_vars})"
             raise DataError(msg)
         self.genes: NDArray[np.str_] = store.genes()
-        self._matrix = store.matrix(layer)
         self._order: NDArray[np.int64] | None = None
         self._rows: Rows | None = None
         self._found: dict[str, Any] | None = None
