@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from vcmetrics._errors import DataError
 from vcmetrics.calibration.sides import Floats
+from vcmetrics.metrics.roc import roc_area
 from vcmetrics.retrieval.ranks import ranks_of
 
 if TYPE_CHECKING:
@@ -105,10 +106,4 @@ def distances(
 
 def nearer(some: Floats, others: Floats) -> float:
     """Probability that one of ``some`` is smaller than one of ``others``, ties half; NaN where either is empty."""
-    from scipy.stats import rankdata
-
-    if some.size == 0 or others.size == 0:
-        return float("nan")
-    ranks = rankdata(np.concatenate([others, some]))
-    above = ranks[: others.size].sum() - others.size * (others.size + 1) / 2
-    return float(above / (some.size * others.size))
+    return roc_area(np.arange(some.size + others.size) < some.size, -np.concatenate([some, others]))

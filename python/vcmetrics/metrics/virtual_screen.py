@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcmetrics._errors import DataError
-from vcmetrics.metrics.cells import pearson
+from vcmetrics.metrics.de_effect import spearman
 from vcmetrics.metrics.distance.numbers import positive, whole
 from vcmetrics.metrics.pair import Pair
 from vcmetrics.metrics.phenocopy import screen_of
@@ -177,11 +177,8 @@ def virtual_screen_spearman(
     --------
     Observed scores (1, 2, 3), predicted (2, 1, 3): 0.5.
     """
-    from scipy.stats import rankdata
-
     both = both_set_scores(pair, gene_set=gene_set, ctrl_size=ctrl_size, n_bins=n_bins, seed=seed)
-    ranks = np.asarray(rankdata(both, axis=0), np.float64)
-    return np.full(pair.n, pearson(ranks[:, 0], ranks[:, 1]))
+    return np.full(pair.n, spearman(both[:, 0], both[:, 1]))
 
 
 _DRAW: dict[str, Any] = {"ctrl_size": 50, "n_bins": 25, "seed": 0}
