@@ -205,18 +205,12 @@ def summarize_pair(
             msg = f"{real.name}: the saved summary holds no control cells; make it again with vcmetrics.summarize"
             raise DataError(msg)
         keep(1, gather_together([(pred.side, real_control if ranked else None)], alone, **how)[0])
-    pred_n = counts[1] if counts[1] is not None else group_sizes(pred)
+    pred_n = counts[1] if counts[1] is not None else pred.side.groups.sizes
     pred_summary = summary_of(pred, genes, tables[1], pred_n)
     if isinstance(real, GroupSummary):
         return real, pred_summary
-    real_n = counts[0] if counts[0] is not None else group_sizes(real)
+    real_n = counts[0] if counts[0] is not None else real.side.groups.sizes
     return summary_of(real, genes, tables[0], real_n), pred_summary
-
-
-def group_sizes(one: SideInput) -> NDArray[np.int64]:
-    """Number of cells per group."""
-    codes = one.side.groups.codes
-    return np.bincount(codes[codes >= 0], minlength=len(one.side.groups.labels)).astype(np.int64)
 
 
 def build_pair(

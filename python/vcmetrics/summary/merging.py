@@ -98,7 +98,7 @@ def merge_summaries(
         cells = cells.with_gene_order(order)
         groups = groups_of(cells, column, merged.control)
         side = checked_side(cells, groups, threads, counts=merged.facts.get("kind") == "counts")
-        _check_cells(merged, cells.name, dict(zip(side.groups.labels, _sizes(side), strict=True)))
+        _check_cells(merged, cells.name, dict(zip(side.groups.labels, side.groups.sizes.tolist(), strict=True)))
         for recipe in recipes:
             merged = merged.finish(side, recipe, n_threads=threads, progress=progress)
         ranked = any("rank" in recipe.fields for recipe in recipes)
@@ -112,11 +112,6 @@ def _recipe(key: str, lost: frozenset[str], merged: GroupSummary) -> Recipe:
     fields = lost & {"jackknife"} | ({"rank"} if lost & {"u2", "tie"} else frozenset())
     gate, target = merged.facts.get("gate"), merged.facts.get("jackknife_target", 5e4)
     return Recipe(kind, float(scale), fields, gate, target)
-
-
-def _sizes(side: Any) -> list[int]:
-    codes = side.groups.codes
-    return [int((codes == k).sum()) for k in range(len(side.groups.labels))]
 
 
 def _check_cells(merged: GroupSummary, name: str, sizes: dict[str, int]) -> None:

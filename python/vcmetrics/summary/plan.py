@@ -32,6 +32,11 @@ class Groups:
         return self.labels.index(self.control) if self.control in self.labels else -1
 
     @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Number of cells of every group, (n_groups,)."""
+        return np.bincount(self.codes[self.codes >= 0], minlength=len(self.labels)).astype(np.int64)
+
+    @property
     def perturbations(self) -> tuple[str, ...]:
         """All labels but the control."""
         return tuple(x for x in self.labels if x != self.control)

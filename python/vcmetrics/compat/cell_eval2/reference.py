@@ -167,8 +167,7 @@ def compute_lfc_nmae_reference(
     settings = settings_of(chosen)
     side = open_side(real, chosen, settings, predicted=False)
     groups = side.one.side.groups
-    sizes = np.bincount(groups.codes[groups.codes >= 0], minlength=len(groups.labels))
-    thin = [label for label, n in zip(groups.labels, sizes, strict=True) if n < 2]
+    thin = [label for label, n in zip(groups.labels, groups.sizes, strict=True) if n < 2]
     if thin:
         msg = f"{len(thin)} groups have fewer than 2 cells (first: {thin[0]!r}); leave them out of the reference"
         raise DataError(msg)
