@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcmetrics.backend.host import host_table
-from vcmetrics.scoring.profile_reference import Reference
+from vcmetrics.scoring.profile_reference import Reference, detached
 
 __all__ = ["Collector", "evaluate", "lightning_callback"]
 
@@ -60,7 +60,7 @@ class Collector:
 
     def update(self, x: Any, codes: Any) -> None:
         """Take in a batch, as :meth:`vcmetrics.Reference.score_arrays` takes ``x`` and ``codes``."""
-        rows = host_table(_detached(x), "x", what="Collector.update")
+        rows = host_table(detached(x), "x", what="Collector.update")
         if rows.shape[1] != len(self.reference.genes):
             msg = f"x has {rows.shape[1]} genes, the reference has {len(self.reference.genes)}"
             raise ValueError(msg)
@@ -76,10 +76,6 @@ class Collector:
         there = np.flatnonzero(self.cells)
         rows = self.sums[there] if self.counts else self.sums[there] / self.cells[there, None]
         return self.reference.score_arrays(rows, there, counts=self.counts, per_perturbation=per_perturbation)
-
-
-def _detached(data: Any) -> Any:
-    return data.detach() if getattr(data, "requires_grad", False) and hasattr(data, "detach") else data
 
 
 def evaluate(

@@ -263,7 +263,7 @@ class Reference:
         """
         members = self._chosen(metrics)
         threads = self.n_threads if n_threads is None else n_threads
-        given = host_table(_detached(x), "x", what="score_arrays")
+        given = host_table(detached(x), "x", what="score_arrays")
         if given.shape[1] != len(self.genes):
             msg = f"x has {given.shape[1]} genes, the reference has {len(self.genes)}; give its columns in ref.genes"
             raise ValueError(msg)
@@ -316,7 +316,7 @@ class Reference:
     def as_codes(self, codes: Any, n: int, contexts: Any = None) -> NDArray[np.int64]:
         """``codes`` as :meth:`score_arrays` takes them (numbers or labels, a tensor or a list), checked: (n,)."""
         given = list(codes) if isinstance(codes, range) else codes
-        found = host_array(_detached(given), "codes", what="score_arrays")
+        found = host_array(detached(given), "codes", what="score_arrays")
         if found.dtype.kind in "OUST":
             found = self.codes(found.tolist(), None if contexts is None else list(contexts))
         if found.shape != (n,) or found.dtype.kind not in "iu":
@@ -349,6 +349,6 @@ def _check_members(members: Sequence[Member]) -> None:
         raise ValueError(msg)
 
 
-def _detached(data: Any) -> Any:
+def detached(data: Any) -> Any:
     """A tensor without its gradient; anything else as it is."""
     return data.detach() if getattr(data, "requires_grad", False) and hasattr(data, "detach") else data
